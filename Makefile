@@ -1,0 +1,5 @@
+CARGO ?= cargo
+
+.PHONY: test
+test: ## Unit and integration tests
+	$(CARGO) test --workspace

@@ -1,0 +1,3 @@
+//! The `connectors` program.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The `elastic-ingest` program.
+
+fn main() {}

@@ -1,0 +1,95 @@
+//! Elasticsearch's error shape.
+
+use axum::http::StatusCode;
+use serde_json::{Map, Value, json};
+
+/// Result of every fallible operation of the node.
+pub type Result<T, E = ApiError> = std::result::Result<T, E>;
+
+/// One error as Elasticsearch words it: a status, a snake-case `type`, a `reason`, and optional extra members
+/// (`index`, `index_uuid`, `line`, `caused_by`, ...).
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{kind}: {reason}")]
+pub struct ApiError {
+    /// HTTP status of the answer.
+    pub status: StatusCode,
+    /// Elasticsearch's exception type, for example `index_not_found_exception`.
+    pub kind: &'static str,
+    /// Text for people; names the offending value.
+    pub reason: String,
+    /// Further members of the error object, in order.
+    pub extra: Map<String, Value>,
+}
+
+impl ApiError {
+    /// An error with no extra members.
+    pub fn new(status: StatusCode, kind: &'static str, reason: impl Into<String>) -> Self {
+        Self { status, kind, reason: reason.into(), extra: Map::new() }
+    }
+
+    /// 400 `illegal_argument_exception`: a value that is not allowed, or a feature this node does not have.
+    pub fn illegal_argument(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "illegal_argument_exception", reason)
+    }
+
+    /// 400 `parsing_exception`: a body that cannot be read, such as an unknown query or key.
+    pub fn parsing(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "parsing_exception", reason)
+    }
+
+    /// 404 `index_not_found_exception`.
+    pub fn index_not_found(index: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "index_not_found_exception", format!("no such index [{index}]"))
+            .with("resource.type", json!("index_or_alias"))
+            .with("resource.id", json!(index))
+            .with("index_uuid", json!("_na_"))
+            .with("index", json!(index))
+    }
+
+    /// 500 for faults of the node itself (disk, index files).
+    pub fn internal(reason: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "exception", reason.to_string())
+    }
+
+    /// Adds a member to the error object.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: Value) -> Self {
+        self.extra.insert(key.to_owned(), value);
+        self
+    }
+
+    /// `{"type", "reason", ...extra}`: the form inside bulk items and `root_cause`.
+    pub fn cause(&self) -> Value {
+        let mut object = Map::new();
+        object.insert("type".into(), self.kind.into());
+        object.insert("reason".into(), self.reason.clone().into());
+        object.extend(self.extra.clone());
+        Value::Object(object)
+    }
+
+    /// The whole answer body: `{"error": {"root_cause": [..], "type", "reason", ..}, "status": n}`.
+    pub fn body(&self) -> Value {
+        let mut error = Map::new();
+        let mut root = self.cause();
+        if let Some(root) = root.as_object_mut() {
+            root.remove("caused_by");
+        }
+        error.insert("root_cause".into(), json!([root]));
+        if let Value::Object(cause) = self.cause() {
+            error.extend(cause);
+        }
+        json!({ "error": error, "status": self.status.as_u16() })
+    }
+}
+
+impl From<tantivy::TantivyError> for ApiError {
+    fn from(error: tantivy::TantivyError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<fjall::Error> for ApiError {
+    fn from(error: fjall::Error) -> Self {
+        Self::internal(error)
+    }
+}

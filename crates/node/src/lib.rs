@@ -1,0 +1,9 @@
+//! The embedded node: an Elasticsearch-compatible REST node in one process, durable, for one machine.
+//!
+//! It is reached over HTTP like any other Elasticsearch; nothing else of the project calls into it but
+//! to start it. See ARCHITECTURE.md, "Embedded node".
+
+pub mod analysis;
+pub mod error;
+pub mod index;
+pub mod mapping;
