@@ -1,5 +1,57 @@
+# The verbs of this project. `make help` lists them.
 CARGO ?= cargo
+PYTHON ?= python3
+BIN := bin/elastic-ingest bin/connectors
 
-.PHONY: test
-test: ## Unit and integration tests
-	$(CARGO) test --workspace
+.DEFAULT_GOAL := help
+.PHONY: help install demo run test ftest lint fmt bench coverage licenses kill-test clean
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | column -t -s '|'
+
+install: $(BIN) ## Build bin/elastic-ingest and bin/connectors
+$(BIN): FORCE
+	@mkdir -p bin
+	$(CARGO) build --release --locked -p connectors-cli
+	@cp target/release/elastic-ingest target/release/connectors bin/
+.PHONY: FORCE
+FORCE:
+
+demo: install ## Sync this project's own sources into the embedded node and search them
+	bin/connectors sync dir --index search-demo --set directory=crates --set pattern='**/*.rs'
+	bin/connectors search search-demo "checkpoint"
+
+run: install ## Run the service with debug log (CONFIG=file for another than config.yml)
+	bin/elastic-ingest --debug $(if $(CONFIG),-c $(CONFIG))
+
+test: ## Unit and integration tests; needs nothing but the toolchains
+	$(CARGO) test --workspace --locked
+
+ftest: install ## NAME=dir: end-to-end test of one source on the embedded node and on a real Elasticsearch
+	@test -n "$(NAME)" || { echo "usage: make ftest NAME=<service type>, for example make ftest NAME=dir"; exit 2; }
+	tests/ftest/run $(NAME)
+
+lint: ## Formatting, clippy, layers, file sizes
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	tools/check-layers
+	tools/check-sizes
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+bench: install ## docs/s, CPU, memory and files beside a raw bulk loader (PEER=path for the peer too)
+	tests/bench/run
+
+coverage: ## Line coverage, overall and for each source, with its gates
+	tools/coverage
+
+licenses: ## Every dependency's licence; refuses strong copyleft
+	tools/licenses
+
+kill-test: install ## 200 kill -9s of a node under a bulk load
+	tests/kill/run
+
+clean: ## Remove what was built
+	$(CARGO) clean
+	rm -rf bin
