@@ -61,7 +61,7 @@ pub fn schema() -> (Schema, Fields) {
             .set_indexing_options(
                 TextFieldIndexing::default().set_tokenizer("raw").set_index_option(IndexRecordOption::Basic),
             )
-            .set_fast(Some("raw"))
+            .set_fast("raw")
             .set_expand_dots_enabled(),
     );
     let field_names = builder.add_text_field("_field_names", STRING);

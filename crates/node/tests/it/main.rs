@@ -1,0 +1,3 @@
+//! Integration tests of the embedded node, all over its HTTP API.
+
+mod scenarios;
