@@ -5,5 +5,8 @@
 
 pub mod analysis;
 pub mod error;
+pub mod http;
 pub mod index;
 pub mod mapping;
+pub mod node;
+pub mod rest;
