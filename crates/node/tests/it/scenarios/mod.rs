@@ -23,7 +23,12 @@ macro_rules! files {
 }
 
 files! {
+    aliases,
+    bulk,
     documents,
+    indices,
+    mappings,
+    templates,
 }
 
 async fn run_file(name: &str) {
