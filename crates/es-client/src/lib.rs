@@ -1,1 +1,23 @@
-//! See ARCHITECTURE.md.
+//! A client of the Elasticsearch REST API, for Elasticsearch, OpenSearch and the embedded node alike.
+//!
+//! [`EsClient::request`] speaks any JSON API; the other methods type the ones the service lives on: [bulk](BulkBody),
+//! documents with optimistic locking, search, scans of a whole index, index management. What differs between servers
+//! is read once into [`Capabilities`]. Retries, timeouts and credentials are [`EsConfig`]'s; an [`EsError`] says which
+//! request failed, what the server said, and what an operator can do about it, and never holds a credential or a body.
+
+mod bulk;
+mod client;
+mod config;
+mod error;
+mod gzip;
+mod path;
+
+pub use bulk::{
+    BulkBody, BulkFailure, BulkItem, BulkOp, BulkOpKind, BulkParams, BulkRequest, BulkResponse, BulkResult,
+    Refresh,
+};
+pub use client::{EsClient, EsRequest, EsResponse, Repeat};
+pub use config::{Auth, EsConfig};
+pub use connectors_transport::{CancellationToken, Method};
+pub use error::{EsError, EsErrorKind};
+pub use path::path;
