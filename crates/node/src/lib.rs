@@ -4,6 +4,7 @@
 //! to start it. See ARCHITECTURE.md, "Embedded node".
 
 pub mod analysis;
+pub mod dates;
 pub mod error;
 pub mod http;
 pub mod index;

@@ -25,13 +25,9 @@ macro_rules! files {
 files! {
     aliases,
     bulk,
-    cursors,
     documents,
     indices,
     mappings,
-    query_string,
-    search_queries,
-    search_results,
     templates,
 }
 
