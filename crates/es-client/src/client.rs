@@ -12,7 +12,7 @@ use connectors_transport::{
 };
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use secrecy::SecretString;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::EsConfig;
@@ -140,7 +140,7 @@ pub struct EsResponse {
 
 impl EsResponse {
     /// The body as a type; an error that names the request when it is not that.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, EsError> {
+    pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, EsError> {
         serde_json::from_slice(&self.body).map_err(|error| {
             // serde's message can quote a value of the answer, so only its place is told.
             let place = format!("line {} column {}", error.line(), error.column());
@@ -153,6 +153,13 @@ impl EsResponse {
                 ),
             })
         })
+    }
+
+    /// The error that an answer with an accepted status is after all.
+    pub(crate) fn as_error(&self, client: &EsClient) -> EsError {
+        EsError::status(self.status, &self.body, &client.shared.secrets)
+            .of_request(&self.request.0, &self.request.1)
+            .at(client.address())
     }
 
     /// An error about this answer that names its request.
@@ -227,6 +234,10 @@ impl EsClient {
     /// `scheme://host:port` of the host in use, for messages.
     pub fn address(&self) -> String {
         origin(self.shared.host())
+    }
+
+    pub(crate) fn cancellation(&self) -> &CancellationToken {
+        &self.cancel
     }
 
     /// Makes a JSON request and reads the JSON answer (`null` when the answer has no body). Any error status is an

@@ -5,19 +5,29 @@
 //! is read once into [`Capabilities`]. Retries, timeouts and credentials are [`EsConfig`]'s; an [`EsError`] says which
 //! request failed, what the server said, and what an operator can do about it, and never holds a credential or a body.
 
+mod availability;
 mod bulk;
+mod capabilities;
 mod client;
 mod config;
+mod documents;
 mod error;
 mod gzip;
+mod indices;
 mod path;
+mod scan;
+mod search;
 
 pub use bulk::{
     BulkBody, BulkFailure, BulkItem, BulkOp, BulkOpKind, BulkParams, BulkRequest, BulkResponse, BulkResult,
     Refresh,
 };
+pub use capabilities::{Capabilities, Distribution, License, ServerInfo, Version, VersionCheck};
 pub use client::{EsClient, EsRequest, EsResponse, Repeat};
 pub use config::{Auth, EsConfig};
 pub use connectors_transport::{CancellationToken, Method};
+pub use documents::{Guard, StoredDocument, WriteOptions, Written};
 pub use error::{EsError, EsErrorKind};
 pub use path::path;
+pub use scan::{Scan, ScanHit};
+pub use search::{SearchHit, SearchPage, Total};

@@ -36,7 +36,7 @@ pub(crate) fn decode<'a>(bytes: &'a [u8], declared: Option<&'static Encoding>) -
     // A UTF-16 declaration inside readable ASCII is wrong: the bytes are not UTF-16.
     let declared = declared.filter(|encoding| *encoding != UTF_16LE && *encoding != UTF_16BE);
     if let Ok(text) = std::str::from_utf8(bytes)
-        && !declared.is_some_and(|encoding| !encoding.is_ascii_compatible())
+        && declared.is_none_or(Encoding::is_ascii_compatible)
     {
         if text.bytes().any(is_binary_control) {
             return None;

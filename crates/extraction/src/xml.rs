@@ -15,13 +15,13 @@ pub(crate) fn extract(document: &str, max_characters: Option<usize>) -> Result<E
     let mut depth = 0_usize;
     let mut content_type = None;
     while !flow.is_full() {
-        let event = reader.read_event().map_err(|error| malformed(&reader, error.to_string()))?;
+        let event = reader.read_event().map_err(|error| malformed(&reader, &error.to_string()))?;
         match event {
             Event::Start(tag) => {
                 content_type.get_or_insert_with(|| media_type(tag.local_name().as_ref()));
                 depth += 1;
                 if depth > MAX_DEPTH {
-                    return Err(malformed(&reader, format!("elements nest deeper than {MAX_DEPTH}")));
+                    return Err(malformed(&reader, &format!("elements nest deeper than {MAX_DEPTH}")));
                 }
                 flow.space();
             }
@@ -37,11 +37,11 @@ pub(crate) fn extract(document: &str, max_characters: Option<usize>) -> Result<E
             Event::CData(data) => lines(&mut flow, &data.xml10_content()),
             Event::GeneralRef(reference) => {
                 let char =
-                    reference.resolve_char_ref().map_err(|error| malformed(&reader, error.to_string()))?;
+                    reference.resolve_char_ref().map_err(|error| malformed(&reader, &error.to_string()))?;
                 let name = reference.into_inner();
                 match char.or_else(|| predefined(&name)) {
                     Some(char) => flow.collapsed(char.encode_utf8(&mut [0; 4])),
-                    None => return Err(malformed(&reader, format!("the entity &{name}; is not expanded"))),
+                    None => return Err(malformed(&reader, &format!("the entity &{name}; is not expanded"))),
                 }
             }
             Event::Eof => break,
@@ -49,10 +49,10 @@ pub(crate) fn extract(document: &str, max_characters: Option<usize>) -> Result<E
         }
     }
     if depth > 0 && !flow.is_full() {
-        return Err(malformed(&reader, "the document ends inside an element".to_owned()));
+        return Err(malformed(&reader, "the document ends inside an element"));
     }
     let Some(content_type) = content_type else {
-        return Err(malformed(&reader, "there is no element".to_owned()));
+        return Err(malformed(&reader, "there is no element"));
     };
     let (text, truncated) = flow.finish();
     Ok(Extracted { text, truncated, content_type: content_type.to_owned(), ..Extracted::default() })
@@ -89,7 +89,7 @@ fn media_type(root: &str) -> &'static str {
     }
 }
 
-fn malformed(reader: &Reader<&[u8]>, reason: String) -> ExtractionError {
+fn malformed(reader: &Reader<&[u8]>, reason: &str) -> ExtractionError {
     let reason = format!("{reason} (at byte {})", reader.buffer_position());
     ExtractionError::Malformed { format: "XML", reason }
 }

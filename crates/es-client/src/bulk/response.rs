@@ -68,7 +68,7 @@ pub enum BulkResult {
 }
 
 impl BulkResult {
-    fn parse(word: &str) -> Self {
+    pub(crate) fn parse(word: &str) -> Self {
         match word {
             "created" => Self::Created,
             "updated" => Self::Updated,

@@ -40,3 +40,6 @@ pub use tls::TlsFiles;
 
 /// The Elasticsearch version whose REST API is served; clients choose their dialect by it.
 pub const ELASTICSEARCH_VERSION: &str = "9.5.3";
+
+#[cfg(test)]
+mod tests;

@@ -25,9 +25,13 @@ macro_rules! files {
 files! {
     aliases,
     bulk,
+    cursors,
     documents,
     indices,
     mappings,
+    query_string,
+    search_queries,
+    search_results,
     templates,
 }
 

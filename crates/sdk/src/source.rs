@@ -1,0 +1,107 @@
+//! The contract between a source and the service.
+
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::{ErrorKind, Sink, SourceError};
+
+/// A boxed future.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A reason why a draft of advanced sync rules cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleViolation {
+    /// What is wrong, in words for the author of the rules.
+    pub message: String,
+}
+
+/// One third-party system, configured. Made by the [`Registry`](crate::Registry) for one job or one check, used by one task.
+///
+/// Only [`ping`](Self::ping) and [`documents`](Self::documents) have to be written. What a source supports beyond is said in
+/// its [`Capabilities`](crate::Capabilities); the service calls an optional method only if the capability says so.
+#[async_trait]
+pub trait DataSource: Send + Sync {
+    /// Checks what the generic check of required fields and validations cannot see (that named things exist, that formats
+    /// are right). Errors are of kind [`ErrorKind::Config`] whenever the operator can fix them.
+    async fn validate(&self) -> Result<(), SourceError> {
+        Ok(())
+    }
+
+    /// Whether the third party is reachable with these credentials.
+    async fn ping(&self) -> Result<(), SourceError>;
+
+    /// Whether anything may have changed since the last sync; `cursor` is what the last completed sync left. `false` ends the
+    /// job at once, completed. When in doubt: `true`.
+    async fn changed(&self, cursor: Option<&Value>) -> Result<bool, SourceError> {
+        let _ = cursor;
+        Ok(true)
+    }
+
+    /// Sends every document. `Ok` says that the listing is complete: documents of the index that were not sent are deleted.
+    /// A listing that could not be completed ends with an error ([`ErrorKind::Incomplete`] if parts were skipped): what was
+    /// sent is written, nothing is deleted.
+    async fn documents(&self, advanced_rules: Option<&Value>, sink: &Sink) -> Result<(), SourceError>;
+
+    /// Sends what changed since `cursor`, and the new cursor as [`Checkpoint`](crate::Message::Checkpoint).
+    /// Needs the capability `changes`.
+    async fn changes(
+        &self,
+        cursor: Option<&Value>,
+        advanced_rules: Option<&Value>,
+        sink: &Sink,
+    ) -> Result<(), SourceError> {
+        let _ = (cursor, advanced_rules, sink);
+        Err(unsupported("send changes only"))
+    }
+
+    /// Sends the documents of the access control index. Needs the capability `access_control`.
+    async fn access_control(&self, sink: &Sink) -> Result<(), SourceError> {
+        let _ = sink;
+        Err(unsupported("list identities"))
+    }
+
+    /// Checks advanced sync rules. Needs the capability `advanced_rules`.
+    async fn validate_advanced_rules(&self, rules: &Value) -> Result<Vec<RuleViolation>, SourceError> {
+        let _ = rules;
+        Err(unsupported("check advanced sync rules"))
+    }
+}
+
+fn unsupported(operation: &'static str) -> SourceError {
+    SourceError::new(ErrorKind::Unexpected, operation, "this source has no such feature")
+        .with_hint("Use a full content sync.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SinkLimits, channel};
+
+    struct Minimal;
+
+    #[async_trait]
+    impl DataSource for Minimal {
+        async fn ping(&self) -> Result<(), SourceError> {
+            Ok(())
+        }
+
+        async fn documents(&self, _: Option<&Value>, _: &Sink) -> Result<(), SourceError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn optional_methods_have_safe_defaults() {
+        let source: Box<dyn DataSource> = Box::new(Minimal);
+        let (sink, _inbox) = channel(SinkLimits::default());
+        source.validate().await.unwrap();
+        source.ping().await.unwrap();
+        source.documents(None, &sink).await.unwrap();
+        assert!(source.changed(None).await.unwrap());
+        assert!(source.changes(None, None, &sink).await.is_err());
+        assert!(source.access_control(&sink).await.is_err());
+        assert!(source.validate_advanced_rules(&Value::Null).await.is_err());
+    }
+}

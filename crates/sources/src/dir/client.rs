@@ -1,0 +1,284 @@
+//! The file system: walking a directory and reading a file. Knows nothing of documents.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+
+use connectors_extraction::is_text;
+use connectors_sdk::SourceError;
+use tokio_util::sync::CancellationToken;
+
+use super::error::{Unreadable, at_root};
+use super::pattern::{Pattern, States};
+
+/// Entries between two looks at the cancel token.
+const CHECK_EVERY: u32 = 128;
+
+/// "Too many levels of symbolic links"; the standard library has no stable name for it.
+const ELOOP: i32 = if cfg!(any(target_os = "linux", target_os = "android")) { 40 } else { 62 };
+
+/// A directory and which of its files are wanted.
+#[derive(Debug, Clone)]
+pub(super) struct Directory {
+    root: PathBuf,
+    pattern: Pattern,
+}
+
+/// What a walk did not hand out.
+#[derive(Debug, Default)]
+pub(super) struct Skipped {
+    /// Files and folders that were gone when they were looked at.
+    pub vanished: u64,
+    /// Symbolic links that lead nowhere or around in a loop.
+    pub broken_links: u64,
+    /// Folders (and files in folders that may be listed but not entered) that the service may not read.
+    pub unreadable: Unreadable,
+}
+
+/// Receives the path and the metadata (links followed) of each file.
+type Visit<'a> = dyn FnMut(&Path, &Metadata) -> Result<(), SourceError> + 'a;
+
+impl Directory {
+    pub(super) fn new(directory: &str, pattern: &str) -> Result<Self, SourceError> {
+        if directory.is_empty() {
+            return Err(SourceError::configuration("directory", "is empty"));
+        }
+        let root = absolute(Path::new(directory)).map_err(|error| {
+            SourceError::configuration("directory", error).with_hint("Use an absolute path.")
+        })?;
+        let pattern =
+            Pattern::parse(pattern).map_err(|problem| SourceError::configuration("pattern", problem))?;
+        Ok(Self { root, pattern })
+    }
+
+    /// Whether the directory can be listed at all.
+    pub(super) fn check(&self) -> Result<(), SourceError> {
+        fs::read_dir(&self.root).map(drop).map_err(|error| at_root(&self.root, error))
+    }
+
+    /// Hands out every matching regular file once, in the order of the file system.
+    pub(super) fn walk(
+        &self,
+        cancel: &CancellationToken,
+        mut visit: impl FnMut(&Path, &Metadata) -> Result<(), SourceError>,
+    ) -> Result<Skipped, SourceError> {
+        self.check()?;
+        let mut walk = Walk {
+            pattern: &self.pattern,
+            cancel,
+            visit: &mut visit,
+            folders: vec![(self.root.clone(), self.pattern.start())],
+            skipped: Skipped::default(),
+            entries: 0,
+        };
+        while let Some((folder, states)) = walk.folders.pop() {
+            match self.pattern.literals(states) {
+                Some(names) => walk.probe(&folder, states, &names)?,
+                None => walk.list(&folder, states)?,
+            }
+        }
+        Ok(walk.skipped)
+    }
+}
+
+/// A walk in progress.
+struct Walk<'a> {
+    pattern: &'a Pattern,
+    cancel: &'a CancellationToken,
+    visit: &'a mut Visit<'a>,
+    /// Folders to go into, with what of the pattern is left there. A stack on the heap: no depth is too deep.
+    folders: Vec<(PathBuf, States)>,
+    skipped: Skipped,
+    entries: u32,
+}
+
+impl Walk<'_> {
+    /// Lists a folder. One folder is open at a time.
+    fn list(&mut self, folder: &Path, states: States) -> Result<(), SourceError> {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                self.missed(folder, error);
+                return Ok(());
+            }
+        };
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    self.missed(folder, error);
+                    return Ok(());
+                }
+            };
+            self.enter(&entry.path(), states, entry.file_type().map(|kind| kind.is_symlink()), || {
+                entry.metadata()
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Looks for fixed names without listing the folder.
+    fn probe(&mut self, folder: &Path, states: States, names: &[&str]) -> Result<(), SourceError> {
+        for name in names {
+            let path = folder.join(name);
+            match fs::symlink_metadata(&path) {
+                // Nothing of that name: it simply does not match.
+                Err(error) if absent(&error) => {}
+                Err(error) => self.missed(&path, error),
+                Ok(metadata) => self.enter(&path, states, Ok(metadata.is_symlink()), || Ok(metadata))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// One entry of a folder: hand it out, go into it later, or neither.
+    fn enter(
+        &mut self,
+        path: &Path,
+        states: States,
+        symlink: io::Result<bool>,
+        metadata: impl FnOnce() -> io::Result<Metadata>,
+    ) -> Result<(), SourceError> {
+        self.entries += 1;
+        if self.entries.is_multiple_of(CHECK_EVERY) && self.cancel.is_cancelled() {
+            return Err(SourceError::canceled());
+        }
+        let name = path.file_name().map(OsStr::as_encoded_bytes).unwrap_or_default();
+        let matched = self.pattern.matches(states, name);
+        if !matched.file && matched.follow | matched.descend == 0 {
+            return Ok(());
+        }
+        let symlink = match symlink {
+            Ok(true) if !matched.file && matched.follow == 0 => return Ok(()),
+            Ok(symlink) => symlink,
+            Err(error) => {
+                self.missed(path, error);
+                return Ok(());
+            }
+        };
+        let metadata = match if symlink { fs::metadata(path) } else { metadata() } {
+            Ok(metadata) => metadata,
+            Err(error) if symlink && (absent(&error) || error.raw_os_error() == Some(ELOOP)) => {
+                self.skipped.broken_links += 1;
+                return Ok(());
+            }
+            Err(error) => {
+                self.missed(path, error);
+                return Ok(());
+            }
+        };
+        if metadata.is_dir() {
+            let states = if symlink { matched.follow } else { matched.follow | matched.descend };
+            if states != 0 {
+                self.folders.push((path.to_owned(), states));
+            }
+        } else if metadata.is_file() && matched.file {
+            (self.visit)(path, &metadata)?;
+        }
+        Ok(())
+    }
+
+    /// Something that was there a moment ago cannot be read.
+    fn missed(&mut self, path: &Path, error: io::Error) {
+        if absent(&error) {
+            self.skipped.vanished += 1;
+        } else {
+            self.skipped.unreadable.add(path, error);
+        }
+    }
+}
+
+fn absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// The absolute path with `.` and `..` taken away as text, links not resolved: document ids depend on it, and Elastic's
+/// connector does the same.
+fn absolute(path: &Path) -> io::Result<PathBuf> {
+    let mut absolute = PathBuf::new();
+    for component in std::path::absolute(path)?.components() {
+        match component {
+            Component::ParentDir => {
+                absolute.pop();
+            }
+            Component::CurDir => {}
+            other => absolute.push(other),
+        }
+    }
+    Ok(absolute)
+}
+
+/// What a file holds.
+#[derive(Debug, PartialEq)]
+pub(super) enum FileContent {
+    /// All bytes are text.
+    Text(String),
+    /// Something else, and binary content was wanted.
+    Binary(Vec<u8>),
+    /// Neither of them, or too large.
+    Unwanted,
+}
+
+/// Upper bounds, in bytes, for what is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    /// Longest text.
+    pub text: u64,
+    /// Longest binary content; none: not wanted.
+    pub binary: Option<u64>,
+}
+
+/// Reads a file as far as its content is wanted.
+pub(super) fn read(path: &Path, wanted: Wanted) -> io::Result<FileContent> {
+    /// Enough to recognise most binary formats without reading them whole.
+    const HEAD: u64 = 8 * 1024;
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let limit = wanted.text.max(wanted.binary.unwrap_or(0));
+    if length > limit {
+        return Ok(FileContent::Unwanted);
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
+    if wanted.binary.is_none_or(|binary| length > binary) {
+        file.by_ref().take(HEAD).read_to_end(&mut bytes)?;
+        if !starts_as_text(&bytes) {
+            return Ok(FileContent::Unwanted);
+        }
+    }
+    // A file that grows while it is read is read to the limit at most.
+    let rest = (limit + 1).saturating_sub(bytes.len() as u64);
+    file.take(rest).read_to_end(&mut bytes)?;
+    let length = bytes.len() as u64;
+    if length <= wanted.text
+        && let Some(text) = is_text(&bytes)
+        && escaped_len(text) <= wanted.text
+    {
+        return Ok(FileContent::Text(text.to_owned()));
+    }
+    Ok(match wanted.binary {
+        Some(binary) if length <= binary => FileContent::Binary(bytes),
+        _ => FileContent::Unwanted,
+    })
+}
+
+/// Whether these first bytes of a file may be the start of a text.
+fn starts_as_text(head: &[u8]) -> bool {
+    match std::str::from_utf8(head) {
+        Ok(_) => is_text(head).is_some(),
+        // The last character was cut off.
+        Err(error) if error.error_len().is_none() => is_text(&head[..error.valid_up_to()]).is_some(),
+        Err(_) => false,
+    }
+}
+
+/// Bytes the text takes as a JSON string: that is what Elasticsearch is sent, and what the limit is for.
+fn escaped_len(text: &str) -> u64 {
+    text.bytes()
+        .map(|byte| match byte {
+            b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+            0..=0x1f => 6,
+            _ => 1,
+        })
+        .sum()
+}
