@@ -23,12 +23,18 @@ macro_rules! files {
 }
 
 files! {
+    aggregations,
     aliases,
+    analyze,
     bulk,
+    by_query,
+    cluster,
     cursors,
     documents,
+    field_caps,
     indices,
     mappings,
+    pipelines,
     query_string,
     search_queries,
     search_results,
