@@ -39,6 +39,7 @@ files! {
     search_queries,
     search_results,
     templates,
+    unsupported,
 }
 
 async fn run_file(name: &str) {
