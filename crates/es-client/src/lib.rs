@@ -15,6 +15,7 @@ mod error;
 mod gzip;
 mod indices;
 mod path;
+pub mod protocol_index;
 mod scan;
 mod search;
 

@@ -234,6 +234,10 @@ pub struct SyncJobDocument {
     /// field and do not read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Value>,
+    /// Which claim the run belongs to (see [`SyncJobDocument::claim`]): a service whose token is no longer here has lost
+    /// the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_token: Option<String>,
     /// Fields of newer versions.
     #[serde(flatten)]
     pub extra: Extra,
@@ -314,6 +318,7 @@ impl SyncJobDocument {
             trigger_method,
             worker_hostname: None,
             checkpoint: None,
+            claim_token: None,
             extra: Extra::default(),
         })
     }

@@ -155,16 +155,16 @@ fn every_change_of_status_is_decided() {
 
 #[test]
 fn claiming_takes_a_waiting_job_and_nothing_else() {
-    let update = with_status(JobStatus::Pending).claim("host", None, now()).unwrap();
+    let update = with_status(JobStatus::Pending).claim("host", "t1", None, now()).unwrap();
     assert_eq!(
         Value::Object(update),
-        json!({"status": "in_progress", "started_at": NOW, "last_seen": NOW, "worker_hostname": "host", "error": null})
+        json!({"status": "in_progress", "started_at": NOW, "last_seen": NOW, "worker_hostname": "host", "claim_token": "t1", "error": null})
     );
     let suspended = job(json!({"status": "suspended", "started_at": "2020-01-01T00:00:00Z"}));
-    let update = suspended.claim("host", Some(&json!({"a": 1})), now()).unwrap();
+    let update = suspended.claim("host", "t1", Some(&json!({"a": 1})), now()).unwrap();
     assert_eq!(update["started_at"], "2020-01-01T00:00:00+00:00");
     assert_eq!(update["connector"], json!({"sync_cursor": {"a": 1}}));
-    let refused = with_status(JobStatus::InProgress).claim("host", None, now()).unwrap_err();
+    let refused = with_status(JobStatus::InProgress).claim("host", "t1", None, now()).unwrap_err();
     assert_eq!(refused.to_string(), "a sync job that is in_progress cannot become in_progress");
 }
 

@@ -76,9 +76,13 @@ impl SyncJobDocument {
     /// A service takes the job: `in_progress`. `cursor` is the connector's sync cursor, given to incremental jobs. To
     /// be written with a concurrency guard on the document this was computed from, so that one of two services wins.
     /// A suspended job keeps the time it was first started.
+    ///
+    /// `token` is different in each claim ever made. It tells a claim from one that another service made on the same
+    /// host in the same microsecond, when a repeated request has to find out who wrote the document.
     pub fn claim(
         &self,
         worker_hostname: &str,
+        token: &str,
         cursor: Option<&Value>,
         now: Timestamp,
     ) -> Result<PartialDocument, IllegalJobTransition> {
@@ -89,6 +93,7 @@ impl SyncJobDocument {
             "started_at" => self.started_at.map_or_else(|| written.clone(), timestamp::format),
             "last_seen" => written,
             "worker_hostname" => worker_hostname,
+            "claim_token" => token,
             "error" => Value::Null,
         };
         if let Some(cursor) = cursor {
