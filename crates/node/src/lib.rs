@@ -8,6 +8,7 @@ pub mod dates;
 pub mod error;
 pub mod http;
 pub mod index;
+pub mod ingest;
 pub mod lock;
 pub mod mapping;
 pub mod node;
