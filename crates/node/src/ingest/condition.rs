@@ -154,7 +154,9 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
             }
             tokens.push(Token::Literal(Value::String(value)));
         } else if first.is_ascii_digit() || first == '-' {
-            let end = rest[1..].find(|char: char| !char.is_ascii_digit() && char != '.').map_or(rest.len(), |at| at + 1);
+            let end = rest[1..]
+                .find(|char: char| !char.is_ascii_digit() && char != '.')
+                .map_or(rest.len(), |at| at + 1);
             tokens.push(Token::Literal(serde_json::from_str(&rest[..end]).ok()?));
             rest = &rest[end..];
         } else if first.is_alphabetic() || first == '_' {

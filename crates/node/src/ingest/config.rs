@@ -21,11 +21,6 @@ impl Config {
         Self { kind: kind.to_owned(), tag: None, members }
     }
 
-    /// The processor's type.
-    pub fn kind(&self) -> &str {
-        &self.kind
-    }
-
     /// Later complaints name the tag.
     pub fn set_tag(&mut self, tag: Option<String>) {
         self.tag = tag;

@@ -161,18 +161,6 @@ impl Fields {
         Some(at)
     }
 
-    /// The text at `path`: `None` for null.
-    ///
-    /// # Errors
-    /// 400 when it is missing or no text.
-    pub fn text(&self, path: &str) -> Result<Option<&str>> {
-        match self.get(path)? {
-            Value::Null => Ok(None),
-            Value::String(text) => Ok(Some(text)),
-            other => Err(cast_error(path, other, "java.lang.String")),
-        }
-    }
-
     /// Writes `value` at `path`, making the objects on the way.
     ///
     /// # Errors

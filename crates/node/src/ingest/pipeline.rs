@@ -73,7 +73,11 @@ impl Pipeline {
     /// 400 as Elasticsearch words it, for anything this node does not have too.
     pub fn parse(id: &str, definition: &Value) -> Result<Self> {
         let Value::Object(definition) = definition else {
-            return Err(ApiError::new(StatusCode::BAD_REQUEST, "parse_exception", "request body is not an object"));
+            return Err(ApiError::new(
+                StatusCode::BAD_REQUEST,
+                "parse_exception",
+                "request body is not an object",
+            ));
         };
         let mut rest = definition.clone();
         let list = |rest: &mut Map<String, Value>, name: &str| match rest.shift_remove(name) {
@@ -220,7 +224,7 @@ impl Processor {
         let failure = match result {
             Ok(fate) => {
                 let status = if fate == Fate::Drop { "dropped" } else { "success" };
-                self.trace(run, status, Some(fields).filter(|_| fate == Fate::Continue), None);
+                self.trace(run, status, (fate == Fate::Continue).then_some(&*fields), None);
                 return Ok(fate);
             }
             // A pipeline inside a pipeline names its own processor.
@@ -256,12 +260,14 @@ impl Processor {
             entry.insert("tag".into(), tag.clone().into());
         }
         if let Some(condition) = &self.condition {
-            entry.insert("if".into(), json!({ "condition": condition.text(), "result": status != "skipped" }));
+            entry
+                .insert("if".into(), json!({ "condition": condition.text(), "result": status != "skipped" }));
         }
         if let Some(error) = error {
             let name = if status == "error_ignored" { "ignored_error" } else { "error" };
             let body = error.body()["error"].clone();
-            entry.insert(name.into(), if status == "error_ignored" { json!({ "error": body }) } else { body });
+            entry
+                .insert(name.into(), if status == "error_ignored" { json!({ "error": body }) } else { body });
         }
         if let Some(fields) = fields {
             let mut fields = fields.clone();
@@ -337,7 +343,7 @@ impl<'a> Run<'a> {
         if self.stack.contains(&pipeline.id) {
             return Err(Failure {
                 error: ApiError::new(
-                    StatusCode::BAD_REQUEST,
+                    StatusCode::INTERNAL_SERVER_ERROR,
                     "graph_structure_exception",
                     format!("Cycle detected for pipeline: {}", pipeline.id),
                 ),

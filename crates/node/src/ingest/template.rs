@@ -34,7 +34,9 @@ impl Template {
                 None => ("}}", true, after),
             };
             let Some((name, after)) = after.split_once(close) else {
-                return Err(ApiError::illegal_argument(format!("template [{text}] has a tag that does not end")));
+                return Err(ApiError::illegal_argument(format!(
+                    "template [{text}] has a tag that does not end"
+                )));
             };
             let name = name.trim();
             let (name, escape) = match name.strip_prefix('&') {

@@ -12,7 +12,7 @@ pub(super) fn routes() -> Vec<Route<Node>> {
     vec![Route::get("/", info), Route::head("/", info)]
 }
 
-/// `build_flavor` and the version are what official clients check; `build_type` and the tagline say what it really is.
+/// `build_flavor` and the version are what official clients check; `build_type` says what it really is.
 async fn info(node: Arc<Node>, request: Request) -> Result<Response> {
     request.finish()?;
     Ok(Response::ok(json!({
@@ -30,6 +30,6 @@ async fn info(node: Arc<Node>, request: Request) -> Result<Response> {
             "minimum_wire_compatibility_version": "8.19.0",
             "minimum_index_compatibility_version": "8.0.0",
         },
-        "tagline": "You Know, for Search (connectors embedded node, Elasticsearch-compatible)",
+        "tagline": "You Know, for Search",
     })))
 }

@@ -68,7 +68,9 @@ pub fn attachment(config: &mut Config) -> Result<Box<dyn Step>> {
     let target = config.optional_string("target_field")?.unwrap_or_else(|| "attachment".to_owned());
     let properties = config.strings("properties")?;
     for name in properties.iter().flatten() {
-        if !PROPERTIES.contains(&name.to_ascii_lowercase().as_str()) && !matches!(name.as_str(), "longitude" | "altitude" | "rating" | "comments") {
+        if !PROPERTIES.contains(&name.to_ascii_lowercase().as_str())
+            && !matches!(name.as_str(), "longitude" | "altitude" | "rating" | "comments")
+        {
             let known: Vec<String> = PROPERTIES.iter().map(|name| name.to_ascii_uppercase()).collect();
             return Err(config.error(
                 "properties",

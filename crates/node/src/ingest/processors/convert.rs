@@ -86,7 +86,9 @@ impl Kind {
             Self::Boolean => match text.to_ascii_lowercase().as_str() {
                 "true" => Ok(Value::Bool(true)),
                 "false" => Ok(Value::Bool(false)),
-                _ => Err(ApiError::illegal_argument(format!("[{text}] is not a boolean value, cannot convert to boolean"))),
+                _ => Err(ApiError::illegal_argument(format!(
+                    "[{text}] is not a boolean value, cannot convert to boolean"
+                ))),
             },
             Self::Ip => text
                 .parse::<IpAddr>()
@@ -98,7 +100,10 @@ impl Kind {
                 Ok(match text.to_ascii_lowercase().as_str() {
                     "true" => Value::Bool(true),
                     "false" => Value::Bool(false),
-                    _ => integer(text).map(Value::from).or_else(|| number(text)).unwrap_or_else(|| value.clone()),
+                    _ => integer(text)
+                        .map(Value::from)
+                        .or_else(|| number(text))
+                        .unwrap_or_else(|| value.clone()),
                 })
             }
         }

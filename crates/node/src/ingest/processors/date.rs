@@ -38,10 +38,14 @@ pub fn date(config: &mut Config) -> Result<Box<dyn Step>> {
     if let Some(locale) = config.optional_string("locale")? {
         let language = locale.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
         if !matches!(language.as_str(), "en" | "english" | "root" | "") {
-            return Err(config.error("locale", format!("[{locale}] is not supported, only English month and day names are read")));
+            return Err(config.error(
+                "locale",
+                format!("[{locale}] is not supported, only English month and day names are read"),
+            ));
         }
     }
-    let formats = config.strings("formats")?.ok_or_else(|| config.error("formats", "required property is missing"))?;
+    let formats =
+        config.strings("formats")?.ok_or_else(|| config.error("formats", "required property is missing"))?;
     for format in &formats {
         if !matches!(format.as_str(), "ISO8601" | "UNIX" | "UNIX_MS") {
             DateFormat::compile(format).map_err(|error| config.error("formats", error.reason))?;
@@ -79,7 +83,8 @@ impl Change for Date {
 }
 
 fn parse(format: &str, text: &str, zone: &TimeZone) -> Result<i64> {
-    let unreadable = || ApiError::illegal_argument(format!("failed to parse date field [{text}] with format [{format}]"));
+    let unreadable =
+        || ApiError::illegal_argument(format!("failed to parse date field [{text}] with format [{format}]"));
     match format {
         "ISO8601" => DateFormat::compile("date_optional_time")?.parse(text, false, Some(zone)),
         "UNIX_MS" => text.parse().map_err(|_| unreadable()),

@@ -27,12 +27,17 @@ pub fn set(config: &mut Config) -> Result<Box<dyn Step>> {
     let value = match config.optional_string("copy_from")? {
         None => Source::Value(config.value_template("value")?),
         Some(field) if field.is_empty() => {
-            return Err(config.error("copy_from", "cannot set both `copy_from` and `value` in the same processor"));
+            return Err(
+                config.error("copy_from", "cannot set both `copy_from` and `value` in the same processor")
+            );
         }
         Some(field) => Source::Field(field),
     };
     if let Some(media_type) = config.optional_string("media_type")?
-        && !matches!(media_type.as_str(), "application/json" | "text/plain" | "application/x-www-form-urlencoded")
+        && !matches!(
+            media_type.as_str(),
+            "application/json" | "text/plain" | "application/x-www-form-urlencoded"
+        )
     {
         return Err(config.error(
             "media_type",

@@ -43,13 +43,15 @@ pub fn json(config: &mut Config) -> Result<Box<dyn Step>> {
         ));
     }
     if root && target.is_some() {
-        return Err(config.error("target_field", "Cannot set a target field while also setting `add_to_root` to true"));
+        return Err(config
+            .error("target_field", "Cannot set a target field while also setting `add_to_root` to true"));
     }
     let allow_duplicates = config.boolean("allow_duplicate_keys", false)?;
     if !config.boolean("strict_json_parsing", true)? {
         return Err(config.error("strict_json_parsing", "[false] is not supported"));
     }
-    let target = if root { Target::Root { merge } } else { Target::Field(target.unwrap_or_else(|| field.clone())) };
+    let target =
+        if root { Target::Root { merge } } else { Target::Field(target.unwrap_or_else(|| field.clone())) };
     Ok(Box::new(Json { field, target, allow_duplicates }))
 }
 

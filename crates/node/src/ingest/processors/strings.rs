@@ -33,7 +33,9 @@ impl<F: TextMap> Map<F> {
 
 impl<F: TextMap> Change for Map<F> {
     fn change(&self, fields: &mut Fields) -> Result<()> {
-        let Some(value) = present(fields, &self.field, self.ignore_missing, "process it")? else { return Ok(()) };
+        let Some(value) = present(fields, &self.field, self.ignore_missing, "process it")? else {
+            return Ok(());
+        };
         let mapped = match value {
             Value::String(text) => Value::String(self.map.map(text)?),
             Value::Array(items) => items
@@ -165,7 +167,9 @@ pub fn split(config: &mut Config) -> Result<Box<dyn Step>> {
 impl Change for Split {
     fn change(&self, fields: &mut Fields) -> Result<()> {
         let Some(value) = present(fields, &self.field, self.ignore_missing, "split")? else { return Ok(()) };
-        let Value::String(text) = value else { return Err(cast_error(&self.field, value, "java.lang.String")) };
+        let Value::String(text) = value else {
+            return Err(cast_error(&self.field, value, "java.lang.String"));
+        };
         let mut parts: Vec<&str> = self.separator.split(text).collect();
         // Java drops an empty first part that an empty match makes, and empty parts at the end.
         if parts.len() > 1
