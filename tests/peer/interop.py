@@ -43,19 +43,12 @@ def protocol_indices():
             call("PUT", f"/{alias}-v1/_alias/{alias}")
 
 
-def field(label, value, order, kind="str"):
-    return {"label": label, "type": kind, "value": value, "order": order, "required": True, "display": "textbox",
-            "default_value": None, "depends_on": [], "options": [], "sensitive": False, "tooltip": None,
-            "ui_restrictions": [], "validations": []}
-
-
-def connector(identifier, index, directory):
+def connector(identifier, index):
+    """A connector that knows no more than its type: the first service writes the rest."""
     call("PUT", f"/{CONNECTORS}/_doc/{identifier}?refresh=true", {
         "name": identifier, "index_name": index, "service_type": "dir", "is_native": False, "language": None,
-        "status": "configured", "api_key_id": None, "custom_scheduling": {}, "description": None, "error": None,
-        "features": {"sync_rules": {"basic": {"enabled": True}, "advanced": {"enabled": False}}},
-        "configuration": {"directory": field("Directory path", str(directory), 1),
-                          "pattern": field("File glob-like pattern", "**/*.txt", 2)},
+        "status": "created", "api_key_id": None, "custom_scheduling": {}, "description": None, "error": None,
+        "features": None, "configuration": {},
         "filtering": [{"domain": "DEFAULT", "active": rules(), "draft": rules()}],
         "scheduling": {k: {"enabled": False, "interval": "0 0 0 * * ?"} for k in ("full", "incremental", "access_control")},
         "pipeline": {"name": "search-default-ingestion", "extract_binary_content": False, "reduce_whitespace": True,
@@ -100,6 +93,34 @@ def service(program, identifier, folder):
     return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env), log.name
 
 
+def stop(process):
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def configure(program, identifier, directory, folder, seconds=60):
+    """`program` writes the default configuration; then a user fills it in."""
+    process, log = service(program, identifier, folder)
+    try:
+        deadline = time.time() + seconds
+        while True:
+            source = call("GET", f"/{CONNECTORS}/_doc/{identifier}")[1]["_source"]
+            if source["status"] == "needs_configuration":
+                break
+            if time.time() > deadline or process.poll() is not None:
+                print(pathlib.Path(log).read_text()[-6000:], file=sys.stderr)
+                raise SystemExit(f"{program} wrote no configuration: {source}")
+            time.sleep(0.2)
+    finally:
+        stop(process)
+    values = {"directory": str(directory), "pattern": "**/*.txt"}
+    configuration = {key: {"value": value} for key, value in values.items()}
+    call("POST", f"/{CONNECTORS}/_update/{identifier}?refresh=true", {"doc": {"configuration": configuration, "status": "configured"}})
+
+
 def run_job(program, identifier, folder, seconds=120):
     """One job by one service; gives the finished job document."""
     job = start_job(identifier)
@@ -118,11 +139,7 @@ def run_job(program, identifier, folder, seconds=120):
             raise SystemExit(f"{program}: job {source['status']}: {source.get('error')}")
         return source
     finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        stop(process)
 
 
 def indexed(index):
@@ -138,7 +155,7 @@ def expect(what, got, expected):
 
 
 def case(name, first, second, folder):
-    """`first` syncs a directory, `second` syncs it again after changes, on the same connector document."""
+    """`first` completes the connector document and syncs a directory, `second` syncs it again after changes."""
     tree = folder / f"{name}-tree"
     (tree / "deep").mkdir(parents=True)
     for n in range(30):
@@ -146,7 +163,8 @@ def case(name, first, second, folder):
     index = f"peer-{name}"
     call("DELETE", f"/{index}?ignore_unavailable=true")
     call("PUT", f"/{index}")
-    connector(name, index, tree)
+    connector(name, index)
+    configure(first, name, tree, folder)
     job = run_job(first, name, folder)
     expect(f"{name}: first job", (job["indexed_document_count"], job["deleted_document_count"]), (30, 0))
     before = indexed(index)

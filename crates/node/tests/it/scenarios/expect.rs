@@ -157,3 +157,52 @@ pub fn fill_text(text: &str, stored: &Map<String, Value>) -> String {
         text.replace(&format!("${{{name}}}"), &value)
     })
 }
+
+/// The judge is judged too: an expectation that is not met must be reported.
+#[test]
+fn unmet_expectations_are_reported() {
+    use serde_json::json;
+
+    let got = json!({ "a": 1, "f": 1.0, "s": "text", "l": [1, 2, 3], "o": { "x": { "y": null } } });
+    let count = |expected: Value, exact: bool| {
+        let mut failures = Vec::new();
+        compare(&expected, Some(&got), exact, "", &mut failures);
+        failures.len()
+    };
+    for met in [
+        json!({ "a": 1 }),
+        json!({ "a": { "$type": "integer" }, "f": { "$near": 1.000_000_1 }, "b": { "$absent": true } }),
+        json!({ "s": { "$re": "^t.xt$" }, "l": { "$len": 3 }, "o": { "x": { "y": null } } }),
+        json!({ "l": { "$unordered": [3, 1, 2] }, "s": { "$any": ["x", "text"] }, "a": { "$not": 2 } }),
+        json!({ "l": { "$contains": 2 }, "a": { "$gte": 1 }, "f": { "$lte": 1 } }),
+        json!({ "o": { "$exact": { "x": { "y": null } } } }),
+    ] {
+        assert_eq!(count(met.clone(), false), 0, "{met}");
+    }
+    for unmet in [
+        json!({ "a": 1.0 }),
+        json!({ "f": 1 }),
+        json!({ "a": "1" }),
+        json!({ "b": null }),
+        json!({ "a": { "$absent": true } }),
+        json!({ "l": [1, 2] }),
+        json!({ "l": [1, 3, 2] }),
+        json!({ "l": { "$unordered": [1, 2] } }),
+        json!({ "l": { "$unordered": [1, 1, 2] } }),
+        json!({ "l": { "$contains": 4 } }),
+        json!({ "l": { "$len": 2 } }),
+        json!({ "s": { "$re": "^x" } }),
+        json!({ "s": { "$any": ["x", "y"] } }),
+        json!({ "s": { "$not": "text" } }),
+        json!({ "f": { "$near": 1.01 } }),
+        json!({ "f": { "$type": "integer" } }),
+        json!({ "a": { "$gte": 2 } }),
+        json!({ "a": { "$lte": 0 } }),
+        json!({ "o": { "$exact": { "x": {} } } }),
+        json!({ "missing": { "deep": { "$re": "." } } }),
+    ] {
+        assert_ne!(count(unmet.clone(), false), 0, "{unmet}");
+    }
+    assert_ne!(count(json!({ "a": 1 }), true), 0, "exact allows no further keys");
+    assert_eq!(at(&json!({ "a.b": [{ "c": 5 }] }), "a\\.b.0.c"), Some(&json!(5)));
+}
