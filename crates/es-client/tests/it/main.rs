@@ -5,6 +5,7 @@ mod fake;
 
 mod availability;
 mod documents;
+mod protocol_index;
 mod real_server;
 mod requests;
 mod retries;
