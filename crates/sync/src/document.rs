@@ -1,0 +1,154 @@
+//! From a source's document to the JSON that is sent.
+
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
+use connectors_es_client::BulkOpKind;
+use connectors_protocol::pipeline::Pipeline;
+use connectors_sdk::{Content, Document, LazyDownload};
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use serde_json::{Map, Value};
+
+/// Field of a file for the ingest pipeline.
+const ATTACHMENT: &str = "_attachment";
+/// Field of plain text.
+const BODY: &str = "body";
+/// Fields of a download that are for the framework, not for the index.
+const NOT_INDEXED: [&str; 3] = ["_id", "_timestamp", "_original_filename"];
+
+/// A document on its way to the index.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub id: String,
+    pub kind: BulkOpKind,
+    pub fields: Map<String, Value>,
+    pub download: Option<LazyDownload>,
+    /// About how many bytes it takes without its download.
+    pub size: usize,
+}
+
+/// Adds what every content document carries. Rules see these fields too.
+pub(crate) fn complete(document: &mut Document, pipeline: Option<&Pipeline>) {
+    let fields = &mut document.fields;
+    fields.insert("id".to_owned(), Value::String(document.id.clone()));
+    let timestamp = document.timestamp.clone().unwrap_or_else(|| jiff::Timestamp::now().to_string());
+    fields.insert("_timestamp".to_owned(), Value::String(timestamp));
+    if let Some(pipeline) = pipeline {
+        for (name, setting) in [
+            ("_extract_binary_content", pipeline.extract_binary_content),
+            ("_reduce_whitespace", pipeline.reduce_whitespace),
+            ("_run_ml_inference", pipeline.run_ml_inference),
+        ] {
+            fields.insert(name.to_owned(), Value::Bool(setting));
+        }
+    }
+}
+
+/// The fields together with the content, which wins where both have a field.
+pub(crate) struct Body<'a> {
+    pub fields: &'a Map<String, Value>,
+    pub content: Option<&'a Content>,
+}
+
+impl Body<'_> {
+    /// Whether it holds a file, which the limit for text is not for.
+    pub(crate) fn has_attachment(&self) -> bool {
+        self.fields.contains_key(ATTACHMENT)
+            || match self.content {
+                Some(Content::Binary(_)) => true,
+                Some(Content::Fields(fields)) => fields.contains_key(ATTACHMENT),
+                Some(Content::Text(_)) | None => false,
+            }
+    }
+}
+
+impl Serialize for Body<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let replaced = |name: &str| match self.content {
+            Some(Content::Text(_)) => name == BODY,
+            Some(Content::Binary(_)) => name == ATTACHMENT,
+            Some(Content::Fields(fields)) => fields.contains_key(name) && !NOT_INDEXED.contains(&name),
+            None => false,
+        };
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in self.fields.iter().filter(|(name, _)| !replaced(name)) {
+            map.serialize_entry(name, value)?;
+        }
+        match self.content {
+            Some(Content::Text(text)) => map.serialize_entry(BODY, text)?,
+            Some(Content::Binary(bytes)) => {
+                map.serialize_entry(ATTACHMENT, &format_args!("{}", Base64Display::new(bytes, &STANDARD)))?;
+            }
+            Some(Content::Fields(fields)) => {
+                for (name, value) in fields.iter().filter(|(name, _)| !NOT_INDEXED.contains(&name.as_str())) {
+                    map.serialize_entry(name, value)?;
+                }
+            }
+            None => {}
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fields(value: Value) -> Map<String, Value> {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn written(source: &Map<String, Value>, content: Option<&Content>) -> Value {
+        serde_json::to_value(Body { fields: source, content }).unwrap()
+    }
+
+    #[test]
+    fn content_is_merged_into_the_fields() {
+        let source = fields(json!({"path": "/a", "body": "old", "_timestamp": "t"}));
+        assert_eq!(written(&source, None), json!({"path": "/a", "body": "old", "_timestamp": "t"}));
+        let text = Content::Text("new".to_owned());
+        assert_eq!(written(&source, Some(&text)), json!({"path": "/a", "_timestamp": "t", "body": "new"}));
+        let binary = Content::Binary(b"\x00\xff>".as_slice().into());
+        assert_eq!(written(&source, Some(&binary))["_attachment"], "AP8+");
+        let other = Content::Fields(fields(
+            json!({"_id": "x", "_timestamp": "y", "_original_filename": "z", "path": "/b", "_attachment": "AA=="}),
+        ));
+        assert_eq!(
+            written(&source, Some(&other)),
+            json!({"path": "/b", "body": "old", "_timestamp": "t", "_attachment": "AA=="})
+        );
+    }
+
+    #[test]
+    fn attachments_are_recognised_wherever_they_are() {
+        let none = fields(json!({"a": 1}));
+        let own = fields(json!({"_attachment": "AA=="}));
+        let has = |source: &Map<String, Value>, content: Option<&Content>| {
+            Body { fields: source, content }.has_attachment()
+        };
+        assert!(has(&own, None) && has(&none, Some(&Content::Binary(Vec::new().into()))));
+        assert!(has(&none, Some(&Content::Fields(own.clone()))));
+        assert!(!has(&none, None) && !has(&none, Some(&Content::Text(String::new()))));
+        assert!(!has(&none, Some(&Content::Fields(none.clone()))));
+    }
+
+    #[test]
+    fn every_content_document_says_what_the_pipeline_shall_do() {
+        let pipeline = Pipeline { reduce_whitespace: false, ..Pipeline::default() };
+        let mut document = Document::new("1", fields(json!({"id": "the third party's"}))).with_timestamp("t");
+        complete(&mut document, Some(&pipeline));
+        assert_eq!(
+            Value::Object(document.fields),
+            json!({
+                "id": "1", "_timestamp": "t", "_extract_binary_content": true, "_reduce_whitespace": false,
+                "_run_ml_inference": true,
+            })
+        );
+        let mut identity = Document::new("2", Map::new());
+        complete(&mut identity, None);
+        assert_eq!(identity.fields.len(), 2);
+        assert!(identity.fields["_timestamp"].as_str().unwrap().ends_with('Z'), "now");
+    }
+}

@@ -1,0 +1,347 @@
+//! The stages of a job, in order.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use connectors_es_client::{BulkBody, BulkOpKind, BulkParams, EsClient};
+use connectors_protocol::filtering::BasicRules;
+use connectors_protocol::indices::access_control_index;
+use connectors_protocol::sync_job::JobType;
+use connectors_sdk::{Inbox, Message, Sink, SourceError};
+use serde_json::{Value, json};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
+
+use crate::error::SyncError;
+use crate::intake::{Decisions, Intake, TakeError};
+use crate::inventory::{Inventory, InventoryBuilder};
+use crate::job::SyncInput;
+use crate::prepare::Preparer;
+use crate::progress::{Ledger, Phase};
+use crate::writer::{Stopped, Writer};
+
+/// Documents in a page when the index is scanned: the most Elasticsearch gives.
+const SCAN_PAGE: usize = 10_000;
+/// Batches prepared at the same time. Reading waits for the disk, so it is more than there are processors on a small machine.
+const BATCHES: u32 = 4;
+/// A source that sends nothing for this long has what it sent written.
+const IDLE: Duration = Duration::from_secs(2);
+/// How long stages are waited for after a stop, so that what was answered is counted.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// What a completed run leaves behind.
+#[derive(Debug, Default)]
+pub(crate) struct Completed {
+    pub cursor: Option<Value>,
+    pub total_documents: Option<u64>,
+    pub nothing_changed: bool,
+}
+
+/// A running job.
+pub(crate) struct Job {
+    input: SyncInput,
+    client: EsClient,
+    index: String,
+    ledger: Arc<Ledger>,
+    writer: Arc<Writer>,
+    preparer: Arc<Preparer>,
+    batches: Arc<Semaphore>,
+    batch_count: u32,
+    stop: CancellationToken,
+}
+
+impl Job {
+    pub(crate) fn new(input: SyncInput, ledger: Arc<Ledger>, stop: CancellationToken) -> Self {
+        let options = &input.options;
+        let client = input.client.with_cancellation(stop.clone());
+        let index = match input.job_type {
+            JobType::AccessControl => access_control_index(&input.index),
+            JobType::Full | JobType::Incremental => input.index.clone(),
+        };
+        let pipeline = Some(input.pipeline.name.clone()).filter(|name| !name.is_empty());
+        let params = BulkParams { pipeline, ..BulkParams::new(&index) };
+        // Changes of one document must be written in the order they were sent, so nothing overtakes then.
+        let (requests, downloads, batch_count) = if sends_changes(&input) {
+            (1, 1, 1)
+        } else {
+            (options.max_concurrency, options.concurrent_downloads, BATCHES)
+        };
+        let writer =
+            Arc::new(Writer::new(client.clone(), params, requests, options, ledger.clone(), stop.clone()));
+        let preparer = Arc::new(Preparer::new(writer.clone(), ledger.clone(), options, downloads));
+        let batches = Arc::new(Semaphore::new(batch_count as usize));
+        Self { input, client, index, ledger, writer, preparer, batches, batch_count, stop }
+    }
+
+    /// Runs the job to its end.
+    pub(crate) async fn execute(&self) -> Result<Completed, SyncError> {
+        // What stopped the stages is the reason; that they were stopped is only what followed.
+        self.stages().await.map_err(|error| self.writer.failure().unwrap_or(error))
+    }
+
+    async fn stages(&self) -> Result<Completed, SyncError> {
+        let cursor = self.input.cursor.as_ref();
+        if !self.input.force && !self.input.source.changed(cursor).await? {
+            tracing::info!("nothing changed since the last sync");
+            return Ok(Completed { cursor: cursor.cloned(), nothing_changed: true, ..Completed::default() });
+        }
+        let rules = if self.input.apply_basic_rules && self.input.job_type != JobType::AccessControl {
+            BasicRules::parse(&self.input.filter.rules)?
+        } else {
+            BasicRules::default()
+        };
+        let exists = self.make_index().await?;
+        let inventory = if sends_changes(&self.input) {
+            None
+        } else {
+            self.ledger.enter(Phase::ReadingIndex);
+            Some(self.inventory(exists).await?)
+        };
+
+        self.ledger.enter(Phase::Syncing);
+        let mut intake = Intake::new(self.decisions(rules), inventory, self.ledger.clone());
+        let listed = self.list(&mut intake).await;
+        // What the source sent before it failed is written all the same.
+        self.settle().await?;
+        listed?;
+        intake.check_complete()?;
+        self.reconcile()?;
+        if let Some(inventory) = &intake.inventory {
+            self.delete_leftovers(inventory).await?;
+        }
+
+        self.ledger.enter(Phase::Finishing);
+        let total_documents = if self.input.dry_run {
+            None
+        } else {
+            self.client.refresh(&self.index).await?;
+            Some(self.client.count(&self.index, None).await?)
+        };
+        Ok(Completed { cursor: intake.cursor, total_documents, nothing_changed: false })
+    }
+
+    /// Lets the stages see the stop, so that the books are final.
+    pub(crate) async fn wind_down(&self) {
+        let drained = async {
+            let _batches = self.batches.acquire_many(self.batch_count).await;
+            self.writer.drained().await;
+        };
+        if tokio::time::timeout(GRACE, drained).await.is_err() {
+            tracing::debug!("requests were still in flight when the job ended");
+        }
+    }
+
+    fn decisions(&self, rules: BasicRules) -> Decisions {
+        let access_control = self.input.job_type == JobType::AccessControl;
+        Decisions {
+            rules,
+            pipeline: (!access_control).then(|| self.input.pipeline.clone()),
+            force: self.input.force,
+            known: if access_control { BulkOpKind::Update } else { BulkOpKind::Index },
+        }
+    }
+
+    /// Makes the index if it is missing, and says whether there was one.
+    async fn make_index(&self) -> Result<bool, SyncError> {
+        if self.input.dry_run {
+            return Ok(self.client.index_exists(&self.index).await?);
+        }
+        let created = self.client.ensure_index(&self.index, &index_body()).await?;
+        Ok(!created)
+    }
+
+    /// Reads ids and timestamps of the index.
+    async fn inventory(&self, exists: bool) -> Result<Inventory, SyncError> {
+        let options = &self.input.options;
+        let mut builder = InventoryBuilder::new(options.inventory_bytes, options.spill_directory.clone());
+        if exists {
+            if !self.input.dry_run {
+                // Documents of an interrupted run may not be visible yet.
+                self.client.refresh(&self.index).await?;
+            }
+            let mut scan = self.client.scan(&self.index, SCAN_PAGE);
+            while let Some(page) = scan.next_page().await? {
+                builder = self
+                    .on_files(builder, move |builder| {
+                        page.iter().try_for_each(|hit| builder.add(&hit.id, hit.timestamp.as_deref()))
+                    })
+                    .await?;
+            }
+        }
+        let inventory = tokio::task::spawn_blocking(|| builder.finish());
+        let inventory = inventory.await.map_err(|panic| SyncError::Panic(panic.to_string()))?;
+        let inventory = inventory.map_err(|error| self.file_error(error))?;
+        tracing::debug!("the index {} holds {} documents", self.index, inventory.len());
+        Ok(inventory)
+    }
+
+    /// Adds to the inventory on a blocking thread: it sorts and writes files when it is large.
+    async fn on_files(
+        &self,
+        mut builder: InventoryBuilder,
+        work: impl FnOnce(&mut InventoryBuilder) -> io::Result<()> + Send + 'static,
+    ) -> Result<InventoryBuilder, SyncError> {
+        let done = tokio::task::spawn_blocking(move || work(&mut builder).map(|()| builder)).await;
+        done.map_err(|panic| SyncError::Panic(panic.to_string()))?.map_err(|error| self.file_error(error))
+    }
+
+    fn file_error(&self, error: io::Error) -> SyncError {
+        SyncError::File { path: self.input.options.spill_directory.display().to_string(), error }
+    }
+
+    /// Reads the source and has everything prepared that is to be written.
+    async fn list(&self, intake: &mut Intake) -> Result<(), SyncError> {
+        let (sink, inbox) = connectors_sdk::channel(self.input.options.queue);
+        let source = tokio::spawn(send_all(&self.input, sink).in_current_span());
+        let source = AbortOnDropHandle::new(source);
+        self.receive(inbox, intake).await?;
+        Ok(source.await.map_err(|panic| SyncError::Panic(panic.to_string()))??)
+    }
+
+    async fn receive(&self, mut inbox: Inbox, intake: &mut Intake) -> Result<(), SyncError> {
+        let chunk_size = self.input.options.chunk_size.max(1);
+        let chunk_bytes = self.input.options.chunk_max_bytes;
+        loop {
+            let next = tokio::time::timeout(IDLE, inbox.receive());
+            let envelope = match self.stop.run_until_cancelled(next).await {
+                None => return Err(Stopped.into()),
+                Some(Err(_idle)) => {
+                    self.dispatch(intake).await?;
+                    continue;
+                }
+                Some(Ok(None)) => break,
+                Some(Ok(Some(envelope))) => envelope,
+            };
+            for message in envelope.open() {
+                // A document that comes after a deletion may be the same one.
+                let deletes_first = !intake.deletes.is_empty() && !matches!(message, Message::Delete(_));
+                if deletes_first || intake.deletes.len() >= chunk_size {
+                    self.dispatch(intake).await?;
+                }
+                intake.take(message).map_err(|error| match error {
+                    TakeError::Source(error) => error.into(),
+                    TakeError::Inventory(error) => self.file_error(error),
+                })?;
+                if intake.pending.len() >= chunk_size || intake.pending_bytes >= chunk_bytes {
+                    self.dispatch(intake).await?;
+                }
+            }
+        }
+        self.dispatch(intake).await
+    }
+
+    /// Has what is pending written: documents first, then deletions.
+    async fn dispatch(&self, intake: &mut Intake) -> Result<(), SyncError> {
+        let (batch, deletes) = (intake.batch(), std::mem::take(&mut intake.deletes));
+        if self.input.dry_run {
+            self.ledger.count(|counters| {
+                counters.indexed += batch.len() as u64;
+                counters.indexed_bytes += batch.iter().map(|document| document.size as u64).sum::<u64>();
+                counters.deleted += deletes.len() as u64;
+            });
+            return Ok(());
+        }
+        if !batch.is_empty() {
+            let slot = self.batch_slots(1).await?;
+            let (preparer, stop) = (self.preparer.clone(), self.stop.clone());
+            let prepare = async move {
+                // A stop has its reason elsewhere.
+                let _stopped = stop.run_until_cancelled(preparer.prepare(batch)).await;
+                drop(slot);
+            };
+            tokio::spawn(prepare.in_current_span());
+        }
+        if !deletes.is_empty() {
+            let _prepared = self.batch_slots(self.batch_count).await?;
+            let mut body = BulkBody::new();
+            for id in &deletes {
+                body.delete(id);
+            }
+            self.writer.submit(body.finish_request(), None).await?;
+        }
+        Ok(())
+    }
+
+    async fn batch_slots(&self, count: u32) -> Result<OwnedSemaphorePermit, Stopped> {
+        let slots = self.batches.clone().acquire_many_owned(count);
+        match self.stop.run_until_cancelled(slots).await {
+            Some(Ok(slots)) => Ok(slots),
+            _ => Err(Stopped),
+        }
+    }
+
+    /// Waits until everything dispatched is answered.
+    async fn settle(&self) -> Result<(), SyncError> {
+        let _all = self.batch_slots(self.batch_count).await?;
+        Ok(self.writer.settle().await?)
+    }
+
+    /// Every document the source sent must have ended somewhere.
+    fn reconcile(&self) -> Result<(), SyncError> {
+        let counters = self.ledger.counters();
+        let (extracted, accounted) = (counters.docs_extracted, counters.accounted());
+        if extracted == accounted { Ok(()) } else { Err(SyncError::Unaccounted { extracted, accounted }) }
+    }
+
+    /// Deletes what was in the index and was not seen in the source. The ids come from a second pass over the index.
+    async fn delete_leftovers(&self, inventory: &Inventory) -> Result<(), SyncError> {
+        if inventory.leftovers() == 0 {
+            return Ok(());
+        }
+        self.ledger.enter(Phase::Deleting);
+        if self.input.dry_run {
+            let leftovers = inventory.leftovers() as u64;
+            self.ledger.count(|counters| {
+                counters.doc_deletes_queued += leftovers;
+                counters.deleted += leftovers;
+            });
+            return Ok(());
+        }
+        let mut scan = self.client.scan(&self.index, SCAN_PAGE);
+        while let Some(page) = scan.next_page().await? {
+            let mut ids = Vec::new();
+            for hit in &page {
+                // A spilled inventory reads one block of a file that was written a moment ago: it is in memory.
+                if inventory.is_leftover(&hit.id).map_err(|error| self.file_error(error))? {
+                    ids.push(hit.document_id());
+                }
+            }
+            self.ledger.count(|counters| counters.doc_deletes_queued += ids.len() as u64);
+            for chunk in ids.chunks(self.input.options.chunk_size.max(1)) {
+                let mut body = BulkBody::new();
+                for id in chunk {
+                    body.delete(id);
+                }
+                self.writer.submit(body.finish_request(), None).await?;
+            }
+        }
+        self.settle().await
+    }
+}
+
+fn sends_changes(input: &SyncInput) -> bool {
+    input.job_type == JobType::Incremental && input.source_sends_changes
+}
+
+/// Has the source send everything; owns what it needs, because it runs in a task of its own.
+fn send_all(input: &SyncInput, sink: Sink) -> impl Future<Output = Result<(), SourceError>> + Send + 'static {
+    let source = input.source.clone();
+    let (job_type, changes, cursor) = (input.job_type, sends_changes(input), input.cursor.clone());
+    let rules = input.filter.advanced_rules().cloned();
+    async move {
+        match job_type {
+            JobType::AccessControl => source.access_control(&sink).await,
+            _ if changes => source.changes(cursor.as_ref(), rules.as_ref(), &sink).await,
+            JobType::Full | JobType::Incremental => source.documents(rules.as_ref(), &sink).await,
+        }
+    }
+}
+
+/// The index a job makes if there is none. Everything is mapped as it comes, but for the fields every document has: ids are
+/// only compared, and a long text needs no second form for sorting.
+fn index_body() -> Value {
+    json!({"mappings": {"properties": {"id": {"type": "keyword"}, "body": {"type": "text"}}}})
+}

@@ -1,0 +1,172 @@
+//! Takes what the source sends, and decides what has to be written.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+
+use connectors_es_client::BulkOpKind;
+use connectors_protocol::document_id;
+use connectors_protocol::filtering::{BasicRules, RuleMatches};
+use connectors_protocol::pipeline::Pipeline;
+use connectors_sdk::{Document, ErrorKind, Message, SourceError};
+use serde_json::Value;
+
+use crate::dead_letters::DeadLetter;
+use crate::document::{Outgoing, complete};
+use crate::error::SyncError;
+use crate::inventory::{Inventory, Known};
+use crate::progress::Ledger;
+
+/// What decides.
+#[derive(Debug)]
+pub(crate) struct Decisions {
+    pub rules: BasicRules,
+    /// Pipeline settings content documents carry; identities carry none.
+    pub pipeline: Option<Pipeline>,
+    /// Write also what did not change.
+    pub force: bool,
+    /// How a document is written whose id is in the index.
+    pub known: BulkOpKind,
+}
+
+/// Documents to be written, and what was learned of the listing.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    decisions: Decisions,
+    ledger: Arc<Ledger>,
+    matches: RuleMatches,
+    /// What the index holds; none when the source sends changes.
+    pub inventory: Option<Inventory>,
+    /// Documents to be written.
+    pub pending: Vec<Outgoing>,
+    /// About how many bytes they take, with the content that blocking downloads will read.
+    pub pending_bytes: usize,
+    /// Ids to be deleted, from a source that sends changes. They are written after everything pending.
+    pub deletes: Vec<String>,
+    /// The last cursor.
+    pub cursor: Option<Value>,
+    open_partitions: HashSet<String>,
+}
+
+impl Intake {
+    pub(crate) fn new(decisions: Decisions, inventory: Option<Inventory>, ledger: Arc<Ledger>) -> Self {
+        Self {
+            matches: decisions.rules.matches(),
+            decisions,
+            ledger,
+            inventory,
+            pending: Vec::new(),
+            pending_bytes: 0,
+            deletes: Vec::new(),
+            cursor: None,
+            open_partitions: HashSet::new(),
+        }
+    }
+
+    /// Takes one message. It fails on a message that does not belong into this kind of job.
+    pub(crate) fn take(&mut self, message: Message) -> Result<(), TakeError> {
+        match message {
+            Message::Document(document) => self.document(document, None)?,
+            Message::Update(document) if self.inventory.is_none() => {
+                self.document(document, Some(BulkOpKind::Update))?;
+            }
+            Message::Delete(id) if self.inventory.is_none() => {
+                self.ledger.count(|counters| counters.doc_deletes_queued += 1);
+                self.deletes.push(document_id::stored(&id).into_owned());
+            }
+            Message::Update(_) | Message::Delete(_) => {
+                let error = SourceError::new(
+                    ErrorKind::Unexpected,
+                    "list all documents",
+                    "the source sent a change where it has to send whole documents",
+                );
+                return Err(TakeError::Source(error));
+            }
+            Message::Checkpoint(cursor) => self.cursor = Some(cursor),
+            Message::PartitionStarted(name) => {
+                self.open_partitions.insert(name);
+            }
+            Message::PartitionDone(name) => {
+                self.open_partitions.remove(&name);
+            }
+        }
+        Ok(())
+    }
+
+    fn document(&mut self, mut document: Document, operation: Option<BulkOpKind>) -> Result<(), TakeError> {
+        self.ledger.count(|counters| counters.docs_extracted += 1);
+        if document.id.is_empty() {
+            self.ledger.bury(DeadLetter {
+                id: String::new(),
+                operation: BulkOpKind::Index.as_str(),
+                status: None,
+                kind: "invalid_id".to_owned(),
+                reason: "the source sent a document without an id".to_owned(),
+            });
+            return Ok(());
+        }
+        if document.id.len() > document_id::MAX_BYTES {
+            document.id = document_id::hash_id(&document.id);
+        }
+        complete(&mut document, self.decisions.pipeline.as_ref());
+        if !self.decisions.rules.is_empty() {
+            let decision = self.decisions.rules.decide(&document.fields);
+            self.matches.record(decision);
+            if !decision.include {
+                self.ledger.count(|counters| counters.docs_filtered += 1);
+                return Ok(());
+            }
+        }
+        let known = match &mut self.inventory {
+            Some(inventory) => {
+                inventory.see(&document.id, document.timestamp.as_deref()).map_err(TakeError::Inventory)?
+            }
+            None => Known::Changed,
+        };
+        if known == Known::Unchanged && !self.decisions.force {
+            self.ledger.count(|counters| counters.docs_unchanged += 1);
+            return Ok(());
+        }
+        self.ledger.count(|counters| match known {
+            Known::New => counters.doc_creates_queued += 1,
+            Known::Changed | Known::Unchanged => counters.doc_updates_queued += 1,
+        });
+        let kind = operation.unwrap_or(match known {
+            Known::New => BulkOpKind::Index,
+            Known::Changed | Known::Unchanged => self.decisions.known,
+        });
+        let size = document.size();
+        let content = document.download.as_ref().filter(|download| download.is_blocking());
+        let content = content.map_or(0, |download| usize::try_from(download.size()).unwrap_or(usize::MAX));
+        self.pending_bytes = self.pending_bytes.saturating_add(size).saturating_add(content);
+        let Document { id, fields, download, .. } = document;
+        self.pending.push(Outgoing { id, kind, fields, download, size });
+        Ok(())
+    }
+
+    /// The documents to be written so far.
+    pub(crate) fn batch(&mut self) -> Vec<Outgoing> {
+        self.pending_bytes = 0;
+        std::mem::take(&mut self.pending)
+    }
+
+    /// An error if the listing has holes. Logs which rules decided how often.
+    pub(crate) fn check_complete(&self) -> Result<(), SyncError> {
+        if !self.decisions.rules.is_empty() {
+            tracing::info!("documents decided by each sync rule: {}", self.matches);
+        }
+        if self.open_partitions.is_empty() {
+            return Ok(());
+        }
+        let mut open: Vec<String> = self.open_partitions.iter().cloned().collect();
+        open.sort();
+        Err(SyncError::Partitions(open))
+    }
+}
+
+/// Why a message could not be taken.
+#[derive(Debug)]
+pub(crate) enum TakeError {
+    Source(SourceError),
+    Inventory(io::Error),
+}
