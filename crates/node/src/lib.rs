@@ -12,4 +12,5 @@ pub mod ingest;
 pub mod lock;
 pub mod mapping;
 pub mod node;
+pub mod query;
 pub mod rest;

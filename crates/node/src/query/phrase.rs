@@ -1,0 +1,379 @@
+//! Phrases as Lucene matches and scores them: several terms at a position, slop with its sloppy frequency, a last
+//! word that may be a prefix. tantivy's phrase query counts a sloppy match as a full one.
+
+use std::sync::Arc;
+
+use tantivy::fieldnorm::FieldNormReader;
+use tantivy::postings::{Postings, SegmentPostings};
+use tantivy::query::{
+    Bm25StatisticsProvider, EmptyScorer, EnableScoring, Explanation, Query, Scorer, Weight,
+};
+use tantivy::schema::IndexRecordOption;
+use tantivy::{DocId, DocSet, Score, Searcher, SegmentReader, TERMINATED, Term};
+
+use super::automaton::Dictionary;
+use super::expansion::terms_with_prefix;
+
+/// One position of a phrase.
+#[derive(Debug, Clone)]
+pub enum Slot {
+    /// One of these terms.
+    Terms(Vec<Term>),
+    /// A term that starts so; at most so many of them.
+    Prefix(Dictionary, String, usize),
+}
+
+/// Terms in order, with room for `slop` moves.
+#[derive(Debug, Clone)]
+pub struct PhraseMatch {
+    /// Offset within the phrase, and what stands there.
+    pub slots: Vec<(u32, Slot)>,
+    /// Moves allowed.
+    pub slop: u32,
+    /// Terms at one position count as one word (the highest document frequency), not as several.
+    pub synonyms: bool,
+}
+
+impl PhraseMatch {
+    fn resolve(&self, searcher: &Searcher) -> tantivy::Result<Vec<(u32, Vec<Term>)>> {
+        self.slots
+            .iter()
+            .map(|(offset, slot)| {
+                let terms = match slot {
+                    Slot::Terms(terms) => terms.clone(),
+                    Slot::Prefix(dictionary, prefix, limit) => {
+                        terms_with_prefix(searcher, dictionary, prefix, *limit)?
+                            .iter()
+                            .map(|term| dictionary.term(term))
+                            .collect()
+                    }
+                };
+                Ok((*offset, terms))
+            })
+            .collect()
+    }
+}
+
+impl Query for PhraseMatch {
+    fn weight(&self, enable_scoring: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
+        let Some(searcher) = enable_scoring.searcher() else {
+            return Err(tantivy::TantivyError::InvalidArgument("phrase queries need a searcher".into()));
+        };
+        let slots = self.resolve(searcher)?;
+        let scoring = match enable_scoring {
+            EnableScoring::Enabled { statistics_provider, .. } => {
+                Some(Arc::new(Bm25::new(statistics_provider, &slots, self.synonyms)?))
+            }
+            EnableScoring::Disabled { .. } => None,
+        };
+        Ok(Box::new(PhraseMatchWeight { slots, slop: self.slop, scoring }))
+    }
+
+    fn query_terms<'a>(&'a self, visitor: &mut dyn FnMut(&'a Term, bool)) {
+        for (_, slot) in &self.slots {
+            if let Slot::Terms(terms) = slot {
+                terms.iter().for_each(|term| visitor(term, true));
+            }
+        }
+    }
+}
+
+const K1: Score = 1.2;
+const B: Score = 0.75;
+
+/// BM25 with a fractional frequency.
+#[derive(Debug)]
+struct Bm25 {
+    weight: Score,
+    average_length: Score,
+}
+
+impl Bm25 {
+    fn new(
+        statistics: &dyn Bm25StatisticsProvider,
+        slots: &[(u32, Vec<Term>)],
+        synonyms: bool,
+    ) -> tantivy::Result<Self> {
+        let documents = statistics.total_num_docs()?;
+        let idf = |doc_freq: u64| {
+            let rest = documents.saturating_sub(doc_freq) as Score;
+            (1.0 + (rest + 0.5) / (doc_freq as Score + 0.5)).ln()
+        };
+        let mut sum = 0.0;
+        let mut tokens = 0;
+        for (_, terms) in slots {
+            let mut highest = 0;
+            for term in terms {
+                tokens = statistics.total_num_tokens(term.field())?;
+                let doc_freq = statistics.doc_freq(term)?;
+                highest = highest.max(doc_freq);
+                // Alternatives that no document has do not count, a phrase's only word does.
+                if !synonyms && (doc_freq > 0 || terms.len() == 1) {
+                    sum += idf(doc_freq);
+                }
+            }
+            if synonyms && !terms.is_empty() {
+                sum += idf(highest);
+            }
+        }
+        let average_length = tokens as Score / documents.max(1) as Score;
+        Ok(Self { weight: sum * (1.0 + K1), average_length })
+    }
+
+    fn score(&self, length: u32, frequency: Score) -> Score {
+        let norm = K1 * (1.0 - B + B * length as Score / self.average_length.max(f32::MIN_POSITIVE));
+        self.weight * frequency / (frequency + norm)
+    }
+}
+
+struct PhraseMatchWeight {
+    slots: Vec<(u32, Vec<Term>)>,
+    slop: u32,
+    scoring: Option<Arc<Bm25>>,
+}
+
+impl PhraseMatchWeight {
+    fn phrase_scorer(&self, reader: &SegmentReader, boost: Score) -> tantivy::Result<Option<PhraseScorer>> {
+        let mut words = Vec::with_capacity(self.slots.len());
+        let mut norms = None;
+        for (offset, terms) in &self.slots {
+            let mut postings = Vec::new();
+            for term in terms {
+                let inverted_index = reader.inverted_index(term.field())?;
+                postings
+                    .extend(inverted_index.read_postings(term, IndexRecordOption::WithFreqsAndPositions)?);
+                if norms.is_none() {
+                    norms = reader.fieldnorms_readers().get_field(term.field())?;
+                }
+            }
+            if postings.is_empty() {
+                return Ok(None);
+            }
+            words.push(Word { offset: *offset, postings, terms: terms.clone(), positions: Vec::new() });
+        }
+        let norms = norms.unwrap_or_else(|| FieldNormReader::constant(reader.max_doc(), 1));
+        let mut scorer = PhraseScorer {
+            words,
+            slop: self.slop,
+            scoring: self.scoring.clone(),
+            norms,
+            boost,
+            doc: TERMINATED,
+            frequency: 0.0,
+            buffer: Vec::new(),
+        };
+        let first = scorer.words.iter().map(Word::doc).max().unwrap_or(TERMINATED);
+        scorer.settle(first);
+        Ok(Some(scorer))
+    }
+}
+
+impl Weight for PhraseMatchWeight {
+    fn scorer(&self, reader: &SegmentReader, boost: Score) -> tantivy::Result<Box<dyn Scorer>> {
+        match self.phrase_scorer(reader, boost)? {
+            Some(scorer) => Ok(Box::new(scorer)),
+            None => Ok(Box::new(EmptyScorer)),
+        }
+    }
+
+    fn explain(&self, reader: &SegmentReader, doc: DocId) -> tantivy::Result<Explanation> {
+        let mut scorer = self.scorer(reader, 1.0)?;
+        if scorer.doc() > doc || scorer.seek(doc) != doc {
+            return Err(tantivy::TantivyError::InvalidArgument(format!("Document #({doc}) does not match")));
+        }
+        Ok(Explanation::new("Phrase", scorer.score()))
+    }
+}
+
+/// One position of the phrase in one segment.
+struct Word {
+    offset: u32,
+    postings: Vec<SegmentPostings>,
+    terms: Vec<Term>,
+    /// Positions in the current document less the offset; may be negative.
+    positions: Vec<i64>,
+}
+
+impl Word {
+    fn doc(&self) -> DocId {
+        self.postings.iter().map(DocSet::doc).min().unwrap_or(TERMINATED)
+    }
+
+    fn seek(&mut self, target: DocId) -> DocId {
+        for postings in &mut self.postings {
+            if postings.doc() < target {
+                postings.seek(target);
+            }
+        }
+        self.doc()
+    }
+
+    fn read_positions(&mut self, doc: DocId, buffer: &mut Vec<u32>) {
+        self.positions.clear();
+        for postings in &mut self.postings {
+            if postings.doc() == doc {
+                postings.positions(buffer);
+                self.positions
+                    .extend(buffer.iter().map(|&position| i64::from(position) - i64::from(self.offset)));
+            }
+        }
+        if self.postings.len() > 1 {
+            self.positions.sort_unstable();
+        }
+    }
+}
+
+struct PhraseScorer {
+    words: Vec<Word>,
+    slop: u32,
+    scoring: Option<Arc<Bm25>>,
+    norms: FieldNormReader,
+    boost: Score,
+    doc: DocId,
+    frequency: Score,
+    buffer: Vec<u32>,
+}
+
+impl PhraseScorer {
+    /// Moves to the first document from `candidate` on that has the phrase.
+    fn settle(&mut self, mut candidate: DocId) {
+        'documents: while candidate != TERMINATED {
+            for word in &mut self.words {
+                let doc = word.seek(candidate);
+                if doc > candidate {
+                    candidate = doc;
+                    continue 'documents;
+                }
+            }
+            self.frequency = self.phrase_frequency(candidate);
+            if self.frequency > 0.0 {
+                break;
+            }
+            candidate += 1;
+        }
+        self.doc = candidate;
+    }
+
+    fn phrase_frequency(&mut self, doc: DocId) -> Score {
+        if self.words.len() == 1 {
+            // The terms of one position: no order to check, but all occurrences count.
+            let frequencies = self.words[0].postings.iter().filter(|postings| postings.doc() == doc);
+            return frequencies.map(|postings| postings.term_freq() as Score).sum();
+        }
+        for word in &mut self.words {
+            word.read_positions(doc, &mut self.buffer);
+        }
+        if self.slop == 0 {
+            exact_frequency(&self.words)
+        } else {
+            sloppy_frequency(&self.words, i64::from(self.slop))
+        }
+    }
+}
+
+/// Starting points that all words share.
+fn exact_frequency(words: &[Word]) -> Score {
+    let Some((first, others)) = words.split_first() else { return 0.0 };
+    let mut starts = first.positions.clone();
+    starts.dedup();
+    starts.retain(|start| others.iter().all(|word| word.positions.binary_search(start).is_ok()));
+    starts.len() as Score
+}
+
+/// Lucene's sloppy frequency: each match weighs `1 / (1 + distance)`, where the distance is that between the first and
+/// the last word once the phrase's own offsets are taken off.
+fn sloppy_frequency(words: &[Word], slop: i64) -> Score {
+    let mut at: Vec<usize> = vec![0; words.len()];
+    let position = |at: &[usize], word: usize| words[word].positions[at[word]];
+    // Words of the phrase that share a term must not stand on the same occurrence.
+    let collides = |at: &[usize], word: usize| {
+        words.iter().enumerate().any(|(other, it)| {
+            other != word
+                && position(at, other) + i64::from(it.offset)
+                    == position(at, word) + i64::from(words[word].offset)
+                && it.terms.iter().any(|term| words[word].terms.contains(term))
+        })
+    };
+    for word in 0..words.len() {
+        while collides(&at, word) && words[..word].iter().any(|earlier| earlier.terms == words[word].terms) {
+            at[word] += 1;
+            if at[word] >= words[word].positions.len() {
+                return 0.0;
+            }
+        }
+    }
+    let lowest = |at: &[usize]| {
+        (0..words.len()).min_by_key(|&word| (position(at, word), words[word].offset, word)).unwrap_or(0)
+    };
+    let second = |at: &[usize], first: usize| {
+        (0..words.len())
+            .filter(|&word| word != first)
+            .map(|word| position(at, word))
+            .min()
+            .unwrap_or(i64::MAX)
+    };
+    let mut end = (0..words.len()).map(|word| position(&at, word)).max().unwrap_or(0);
+    let mut frequency = 0.0;
+    let mut word = lowest(&at);
+    let mut length = end - position(&at, word);
+    let mut next = second(&at, word);
+    loop {
+        at[word] += 1;
+        while at[word] < words[word].positions.len() && collides(&at, word) {
+            at[word] += 1;
+        }
+        if at[word] >= words[word].positions.len() {
+            break;
+        }
+        end = end.max(position(&at, word));
+        if position(&at, word) > next {
+            if length <= slop {
+                frequency += 1.0 / (1.0 + length as Score);
+            }
+            word = lowest(&at);
+            next = second(&at, word);
+            length = end - position(&at, word);
+        } else {
+            length = length.min(end - position(&at, word));
+        }
+    }
+    if length <= slop {
+        frequency += 1.0 / (1.0 + length as Score);
+    }
+    frequency
+}
+
+impl DocSet for PhraseScorer {
+    fn advance(&mut self) -> DocId {
+        if self.doc != TERMINATED {
+            self.settle(self.doc + 1);
+        }
+        self.doc
+    }
+
+    fn seek(&mut self, target: DocId) -> DocId {
+        if self.doc < target {
+            self.settle(target);
+        }
+        self.doc
+    }
+
+    fn doc(&self) -> DocId {
+        self.doc
+    }
+
+    fn size_hint(&self) -> u32 {
+        self.words
+            .iter()
+            .map(|word| word.postings.iter().map(DocSet::size_hint).sum::<u32>())
+            .min()
+            .unwrap_or(0)
+    }
+}
+
+impl Scorer for PhraseScorer {
+    fn score(&mut self) -> Score {
+        let Some(scoring) = &self.scoring else { return 1.0 };
+        self.boost * scoring.score(self.norms.fieldnorm(self.doc), self.frequency)
+    }
+}

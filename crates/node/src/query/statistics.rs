@@ -1,0 +1,140 @@
+//! BM25 as Elasticsearch computes it: over the documents that have the field, not over all of the index.
+
+use std::sync::Arc;
+
+use tantivy::columnar::{ColumnIndex, DynamicColumn};
+use tantivy::query::{Bm25StatisticsProvider, EnableScoring, Query, Weight};
+use tantivy::schema::Field;
+use tantivy::{Searcher, Term};
+
+use crate::index::schema::VALUES;
+
+/// Where the numbers of a field come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A text slot with norms: documents by `_field_names`, tokens by the slot.
+    Text {
+        /// Term of the field's path in `_field_names`.
+        present: Term,
+    },
+    /// Text in the overflow field, which has no norms.
+    Overflow {
+        /// Term of the field's path in `_field_names`.
+        present: Term,
+    },
+    /// A keyword or boolean column: no norms, every value counts one.
+    Column {
+        /// Path within [`VALUES`].
+        path: String,
+    },
+}
+
+/// Scores the terms of one field with that field's own statistics.
+#[derive(Debug, Clone)]
+pub struct FieldScored {
+    query: Arc<dyn Query>,
+    source: Source,
+    /// Use this as the document frequency of each term (terms that stand for one another share the highest).
+    doc_freq: Option<u64>,
+}
+
+impl FieldScored {
+    /// `query` must hold terms of the one field that `source` describes.
+    pub fn new(query: Box<dyn Query>, source: Source) -> Self {
+        Self { query: Arc::from(query), source, doc_freq: None }
+    }
+
+    /// All terms as frequent as that.
+    pub fn with_doc_freq(query: Box<dyn Query>, source: Source, doc_freq: u64) -> Self {
+        Self { query: Arc::from(query), source, doc_freq: Some(doc_freq) }
+    }
+}
+
+impl Query for FieldScored {
+    fn weight(&self, enable_scoring: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
+        match enable_scoring {
+            EnableScoring::Enabled { searcher, .. } => {
+                let statistics = FieldStatistics::read(searcher, &self.source, self.doc_freq)?;
+                self.query.weight(EnableScoring::enabled_from_statistics_provider(&statistics, searcher))
+            }
+            disabled @ EnableScoring::Disabled { .. } => self.query.weight(disabled),
+        }
+    }
+
+    fn query_terms<'a>(&'a self, visitor: &mut dyn FnMut(&'a Term, bool)) {
+        self.query.query_terms(visitor);
+    }
+}
+
+struct FieldStatistics<'a> {
+    searcher: &'a Searcher,
+    documents: u64,
+    /// Tokens of the field if known, else those of the slot are counted.
+    tokens: Option<u64>,
+    doc_freq: Option<u64>,
+}
+
+impl<'a> FieldStatistics<'a> {
+    fn read(searcher: &'a Searcher, source: &Source, doc_freq: Option<u64>) -> tantivy::Result<Self> {
+        let (documents, tokens) = match source {
+            Source::Text { present } => (searcher.doc_freq(present)?, None),
+            Source::Overflow { present } => {
+                let documents = searcher.doc_freq(present)?;
+                (documents, Some(documents))
+            }
+            Source::Column { path } => {
+                let (documents, values) = column_counts(searcher, path)?;
+                (documents, Some(values))
+            }
+        };
+        Ok(Self { searcher, documents: documents.max(doc_freq.unwrap_or(0)).max(1), tokens, doc_freq })
+    }
+}
+
+/// Documents with a value and number of values in a column, over all segments.
+fn column_counts(searcher: &Searcher, path: &str) -> tantivy::Result<(u64, u64)> {
+    let mut documents = 0;
+    let mut values = 0;
+    for reader in searcher.segment_readers() {
+        for handle in reader.fast_fields().dynamic_column_handles(&format!("{VALUES}.{path}"))? {
+            let column = handle.open()?;
+            if !matches!(column, DynamicColumn::Str(_) | DynamicColumn::Bool(_)) {
+                continue;
+            }
+            let count = column.num_values();
+            let present = match column.column_index() {
+                ColumnIndex::Empty { .. } => 0,
+                ColumnIndex::Full => count,
+                ColumnIndex::Optional(optional) => optional.num_non_nulls(),
+                index @ ColumnIndex::Multivalued(_) => {
+                    let docs = (0..reader.max_doc()).filter(|&doc| index.has_value(doc)).count();
+                    u32::try_from(docs).unwrap_or(u32::MAX)
+                }
+            };
+            documents += u64::from(present);
+            values += u64::from(count);
+        }
+    }
+    Ok((documents, values))
+}
+
+impl Bm25StatisticsProvider for FieldStatistics<'_> {
+    fn total_num_tokens(&self, field: Field) -> tantivy::Result<u64> {
+        match self.tokens {
+            Some(tokens) => Ok(tokens),
+            None => Bm25StatisticsProvider::total_num_tokens(self.searcher, field),
+        }
+    }
+
+    fn total_num_docs(&self) -> tantivy::Result<u64> {
+        Ok(self.documents)
+    }
+
+    fn doc_freq(&self, term: &Term) -> tantivy::Result<u64> {
+        let own = match self.doc_freq {
+            Some(doc_freq) => doc_freq,
+            None => self.searcher.doc_freq(term)?,
+        };
+        Ok(own.min(self.documents))
+    }
+}
