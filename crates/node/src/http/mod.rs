@@ -30,7 +30,7 @@ pub mod router;
 mod server;
 mod tls;
 
-pub use access::Credential;
+pub use access::{Credential, Identity};
 pub use params::Params;
 pub use request::Request;
 pub use response::Response;
