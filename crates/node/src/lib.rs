@@ -3,6 +3,7 @@
 //! It is reached over HTTP like any other Elasticsearch; nothing else of the project calls into it but
 //! to start it. See ARCHITECTURE.md, "Embedded node".
 
+pub mod aggs;
 pub mod analysis;
 pub mod dates;
 pub mod error;
@@ -14,3 +15,4 @@ pub mod mapping;
 pub mod node;
 pub mod query;
 pub mod rest;
+pub mod search;

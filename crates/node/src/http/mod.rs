@@ -30,8 +30,8 @@ pub mod router;
 mod server;
 mod tls;
 
-pub use access::{Credential, Identity};
-pub use params::Params;
+pub use access::Credential;
+pub use params::{Params, duration};
 pub use request::Request;
 pub use response::Response;
 pub use router::{Route, Router};

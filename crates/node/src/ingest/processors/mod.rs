@@ -26,7 +26,7 @@ pub enum Failed {
     /// This processor.
     Here(ApiError),
     /// A processor of a pipeline that this processor runs.
-    Inside(Box<Failure>),
+    Inside(Failure),
 }
 
 impl From<ApiError> for Failed {
