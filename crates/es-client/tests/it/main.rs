@@ -6,6 +6,7 @@ mod fake;
 mod availability;
 mod documents;
 mod protocol_index;
+mod protocol_index_server;
 mod real_server;
 mod requests;
 mod retries;

@@ -1,25 +1,26 @@
-//! The protocol's indices: conflicts and lost answers against scripted servers, and everything against a real one.
+//! The protocol's indices: conflicts, lost answers and what is searched, against scripted servers.
 
 use std::sync::{Arc, Mutex};
 
 use connectors_es_client::protocol_index::{ConnectorIndex, Stored, SyncJobIndex};
-use connectors_es_client::{EsClient, EsConfig, WriteOptions};
 use connectors_protocol::PartialDocument;
-use connectors_protocol::connector::{ConnectorDocument, ConnectorStatus};
+use connectors_protocol::connector::ConnectorDocument;
 use connectors_protocol::filtering::ValidationResult;
-use connectors_protocol::indices::{
-    CONCRETE_CONNECTORS_INDEX, CONCRETE_JOBS_INDEX, CONNECTORS_INDEX, JOBS_INDEX,
-};
-use connectors_protocol::sync_job::{IngestionStats, JobStatus, JobType, SyncJobDocument, TriggerMethod};
-use jiff::{SignedDuration, Timestamp};
+use connectors_protocol::sync_job::{JobStatus, JobType};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::client;
 use crate::fake::{Fake, Reply};
 
-fn partial(value: Value) -> PartialDocument {
+pub(crate) fn partial(value: Value) -> PartialDocument {
     let Value::Object(fields) = value else { panic!("not an object: {value}") };
     fields
+}
+
+/// The ids of what was found, in order.
+pub(crate) fn ids<T>(found: &[Stored<T>]) -> Vec<&str> {
+    found.iter().map(|stored| stored.id.as_str()).collect()
 }
 
 fn conflict() -> Reply {
@@ -224,146 +225,131 @@ async fn a_search_without_document_states_is_refused() {
     assert!(error.to_string().contains("c1"), "{error}");
 }
 
-/// Run with `ES_CLIENT_URL=http://127.0.0.1:9200 cargo test -p connectors-es-client --test it -- --ignored`.
-#[tokio::test]
-#[ignore = "needs a server, named by ES_CLIENT_URL"]
-async fn works_on_a_real_server() {
-    let url = std::env::var("ES_CLIENT_URL").expect("ES_CLIENT_URL names a server");
-    let client = EsClient::new(EsConfig::new(&url)).unwrap();
-    for index in [CONNECTORS_INDEX, JOBS_INDEX, CONCRETE_CONNECTORS_INDEX, CONCRETE_JOBS_INDEX] {
-        assert!(
-            !client.index_exists(index).await.unwrap(),
-            "{index} is in use on {url}: take another server"
-        );
-    }
-    let outcome = tokio::spawn(session(client.clone())).await;
-    client.delete_index(CONCRETE_CONNECTORS_INDEX).await.unwrap();
-    client.delete_index(CONCRETE_JOBS_INDEX).await.unwrap();
-    outcome.unwrap();
-}
-
-/// Everything services do with the two indices, on an empty server.
-async fn session(client: EsClient) {
-    let (connectors, jobs) = (ConnectorIndex::new(client.clone()), SyncJobIndex::new(client.clone()));
-    indices_are_made_once(&client, &connectors, &jobs).await;
-    connectors_are_found(&client, &connectors).await;
-    drafts_become_active(&connectors).await;
-    one_of_many_claims_a_job(&client, &connectors, &jobs).await;
-    jobs_are_found(&client, &connectors, &jobs).await;
-}
-
-async fn indices_are_made_once(client: &EsClient, connectors: &ConnectorIndex, jobs: &SyncJobIndex) {
-    let services: Vec<_> = (0..8)
-        .map(|_| {
-            let (connectors, jobs) = (connectors.clone(), jobs.clone());
-            tokio::spawn(async move {
-                connectors.ensure().await?;
-                jobs.ensure().await
+/// A server whose searches find `count` pending jobs in all, page by page.
+async fn searchable(count: usize) -> Fake {
+    Fake::start(move |_, seen| {
+        let body: Value = serde_json::from_slice(&seen.body).unwrap_or_default();
+        let (from, size) = (body["from"].as_u64().unwrap_or(0), body["size"].as_u64().unwrap_or(0));
+        let page = from..(from + size).min(u64::try_from(count).unwrap());
+        let hits: Vec<_> = page
+            .map(|number| {
+                json!({"_id": format!("j{number}"), "_seq_no": number, "_primary_term": 1, "sort": [number],
+                    "_source": {"status": if number == 1 { "odd" } else { "pending" }}})
             })
-        })
+            .collect();
+        let total = json!({"value": count, "relation": "eq"});
+        Reply::json(200, json!({"took": 1, "pit_id": "p", "id": "p", "hits": {"total": total, "hits": hits}}))
+    })
+    .await
+}
+
+fn searched(fake: &Fake, path: &str) -> Value {
+    let seen = fake.seen().into_iter().find(|seen| seen.path() == path);
+    serde_json::from_slice(&seen.unwrap_or_else(|| panic!("nothing searched {path}")).body).unwrap()
+}
+
+#[tokio::test]
+async fn searches_page_until_the_end_and_skip_what_cannot_be_read() {
+    let fake = searchable(250).await;
+    let jobs = SyncJobIndex::new(client(&fake));
+    let found = jobs.claimable(&["c".to_owned()], &[JobType::Full]).await.unwrap();
+    assert_eq!(found.len(), 249);
+    assert_eq!((ids(&found)[0], ids(&found)[1]), ("j0", "j2"));
+    let from: Vec<_> = fake
+        .seen()
+        .iter()
+        .map(|seen| serde_json::from_slice::<Value>(&seen.body).unwrap()["from"].as_u64().unwrap())
         .collect();
-    for service in services {
-        service.await.unwrap().unwrap();
-    }
-    // The alias alone is missing.
-    let remove = json!({"actions": [{"remove": {"index": CONCRETE_JOBS_INDEX, "alias": JOBS_INDEX}}]});
-    client.request(connectors_es_client::Method::POST, "/_aliases", &[], Some(&remove)).await.unwrap();
-    jobs.ensure().await.unwrap();
-    for (alias, concrete) in
-        [(CONNECTORS_INDEX, CONCRETE_CONNECTORS_INDEX), (JOBS_INDEX, CONCRETE_JOBS_INDEX)]
-    {
-        let index =
-            client.request(connectors_es_client::Method::GET, &format!("/{alias}"), &[], None).await.unwrap();
-        assert_eq!(index[concrete]["aliases"], json!({alias: {}}));
-        assert_eq!(index[concrete]["mappings"]["dynamic"], "false");
-        assert_eq!(index[concrete]["settings"]["index"]["hidden"], "true");
-    }
+    assert_eq!(from, [0, 100, 200]);
+    let page = jobs.list(None, 2, 10).await.unwrap();
+    assert_eq!((page.jobs.len(), page.total), (10, 250));
 }
 
-fn connector(service_type: &str, index: &str) -> ConnectorDocument {
-    ConnectorDocument {
-        status: ConnectorStatus::Configured,
-        ..ConnectorDocument::new(Some(service_type), Some(index), Some(index), Timestamp::now())
-    }
-}
-
-fn ids<T>(found: &[Stored<T>]) -> Vec<&str> {
-    found.iter().map(|stored| stored.id.as_str()).collect()
-}
-
-async fn connectors_are_found(client: &EsClient, connectors: &ConnectorIndex) {
-    let native = ConnectorDocument { is_native: true, ..connector("dir", "search-native") };
-    let deleted = ConnectorDocument { deleted: true, ..connector("dir", "search-deleted") };
-    for (id, document) in [
-        ("dir", connector("dir", "search-a")),
-        ("other", connector("mysql", "search-b")),
-        ("native", native),
-        ("deleted", deleted),
-    ] {
-        connectors.create_with_id(id, &document).await.unwrap();
-    }
-    assert!(connectors.create_with_id("dir", &connector("x", "y")).await.unwrap_err().is_conflict());
-    assert_eq!(connectors.get("nobody").await.unwrap(), None);
-
-    let supported = |types: &[&str], ids: &[&str]| {
-        let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        let (connectors, types, ids) = (connectors.clone(), own(types), own(ids));
-        async move { connectors.supported(&types, &ids).await.unwrap() }
-    };
-    assert_eq!(ids(&supported(&["dir"], &[]).await), ["dir"]);
-    assert_eq!(ids(&supported(&[], &["native", "deleted", "nobody"]).await), ["native"]);
-    assert_eq!(ids(&supported(&["dir", "mysql"], &["native"]).await), ["dir", "other", "native"]);
-    assert_eq!(ids(&supported(&[], &[]).await), [""; 0]);
-    assert_eq!(ids(&connectors.all().await.unwrap()), ["dir", "other", "native"]);
-    assert_eq!(ids(&connectors.by_index("search-b").await.unwrap()), ["other"]);
-    let mut all = connectors.ids().await.unwrap();
-    all.sort();
-    assert_eq!(all, ["deleted", "dir", "native", "other"]);
-
-    // One document nobody can read does not hide the others, but is an error where it is asked for.
-    let broken = json!({"service_type": "dir", "is_native": false, "status": "odd"});
-    let options = WriteOptions { refresh: connectors_es_client::Refresh::Now, guard: None };
-    client.index_document(CONNECTORS_INDEX, Some("broken"), &broken, options).await.unwrap();
-    assert_eq!(ids(&supported(&["dir"], &[]).await), ["dir"]);
-    assert!(connectors.get("broken").await.unwrap_err().to_string().contains("status"));
-    assert!(connectors.delete("broken").await.unwrap());
-    assert!(!connectors.delete("broken").await.unwrap());
-}
-
-async fn drafts_become_active(connectors: &ConnectorIndex) {
-    let edited = json!({"filtering": [{"domain": "DEFAULT", "active": {"rules": []},
-        "draft": {"rules": [{"id": "1"}], "validation": {"state": "edited", "errors": []}}}]});
-    let stored = connectors.write("dir", &partial(edited)).await.unwrap();
-    let draft = stored.document.filtering.edited_draft().unwrap().clone();
-    let valid = ValidationResult::valid();
-    let active = connectors.draft_validated("dir", &draft, &valid).await.unwrap().unwrap();
-    assert_eq!(active.document.filtering.active().unwrap().rules, [json!({"id": "1"})]);
-    // Validated already, and then edited again: the old result is about neither.
-    assert_eq!(connectors.draft_validated("dir", &draft, &valid).await.unwrap(), None);
-    let newer = json!({"filtering": [{"domain": "DEFAULT", "active": {"rules": []},
-        "draft": {"rules": [{"id": "2"}], "validation": {"state": "edited", "errors": []}}}]});
-    connectors.write("dir", &partial(newer)).await.unwrap();
-    assert_eq!(connectors.draft_validated("dir", &draft, &valid).await.unwrap(), None);
-}
-
-async fn one_of_many_claims_a_job(client: &EsClient, connectors: &ConnectorIndex, jobs: &SyncJobIndex) {
-    let snapshot = connectors.get("dir").await.unwrap().unwrap();
-    let job = SyncJobDocument::new(
-        "dir",
-        &snapshot.document,
-        JobType::Full,
-        TriggerMethod::OnDemand,
-        Timestamp::now(),
+#[tokio::test]
+async fn jobs_are_searched_by_connector_type_and_status() {
+    let fake = searchable(0).await;
+    let jobs = SyncJobIndex::new(client(&fake));
+    jobs.claimable(&["a".to_owned(), "b".to_owned()], &[JobType::Full, JobType::Incremental]).await.unwrap();
+    assert_eq!(
+        searched(&fake, "/.elastic-connectors-sync-jobs/_search"),
+        json!({
+            "query": {"bool": {"filter": [
+                {"terms": {"status": ["pending", "suspended"]}},
+                {"terms": {"connector.id": ["a", "b"]}},
+                {"terms": {"job_type": ["full", "incremental"]}},
+            ]}},
+            "sort": [{"created_at": {"order": "asc", "unmapped_type": "date"}}],
+            "from": 0, "size": 100, "seq_no_primary_term": true, "track_total_hits": true,
+        })
     );
-    let id = jobs.create(&job.unwrap()).await.unwrap();
-    let waiting = jobs.claimable(&["dir".to_owned()], &[JobType::Full]).await.unwrap();
-    assert_eq!(ids(&waiting), [id.as_str()]);
+    let fake = searchable(0).await;
+    let jobs = SyncJobIndex::new(client(&fake));
+    assert!(jobs.idle(&["a".to_owned()], Timestamp::now()).await.unwrap().is_empty());
+    assert_eq!(
+        searched(&fake, "/.elastic-connectors-sync-jobs/_search")["query"]["bool"]["filter"][0],
+        json!({"terms": {"status": ["in_progress", "canceling"]}})
+    );
+    let fake = searchable(0).await;
+    let jobs = SyncJobIndex::new(client(&fake));
+    jobs.list(Some("a"), 0, 5).await.unwrap();
+    let body = searched(&fake, "/.elastic-connectors-sync-jobs/_search");
+    assert_eq!(body["query"], json!({"term": {"connector.id": "a"}}));
+    assert_eq!(body["sort"][0]["created_at"]["order"], "desc");
+}
+
+#[tokio::test]
+async fn orphans_are_jobs_of_connectors_that_are_not_there() {
+    let fake = searchable(3).await;
+    let client = client(&fake);
+    let orphans = SyncJobIndex::new(client.clone()).orphaned(&ConnectorIndex::new(client)).await.unwrap();
+    assert_eq!(orphans.len(), 2);
+    assert_eq!(
+        searched(&fake, "/.elastic-connectors-sync-jobs/_search")["query"]["bool"]["must_not"],
+        json!([{"terms": {"connector.id": ["j0", "j1", "j2"]}}])
+    );
+}
+
+#[tokio::test]
+async fn connectors_are_searched_by_type_or_id_and_never_deleted_ones() {
+    let fake = searchable(0).await;
+    let connectors = ConnectorIndex::new(client(&fake));
+    assert!(connectors.supported(&[], &[]).await.unwrap().is_empty());
+    assert_eq!(fake.count(), 0, "nothing to serve, nothing to ask");
+    connectors.supported(&["dir".to_owned()], &["c1".to_owned()]).await.unwrap();
+    assert_eq!(
+        searched(&fake, "/.elastic-connectors/_search")["query"],
+        json!({"bool": {
+            "filter": [{"bool": {
+                "should": [
+                    {"bool": {"filter": [{"terms": {"service_type": ["dir"]}}, {"term": {"is_native": false}}]}},
+                    {"ids": {"values": ["c1"]}},
+                ],
+                "minimum_should_match": 1,
+            }}],
+            "must_not": [{"term": {"deleted": true}}],
+        }})
+    );
+    let fake = searchable(0).await;
+    ConnectorIndex::new(client(&fake)).by_index("search-x").await.unwrap();
+    let query = &searched(&fake, "/.elastic-connectors/_search")["query"];
+    assert_eq!(query["bool"]["filter"], json!([{"term": {"index_name": "search-x"}}]));
+}
+
+#[tokio::test]
+async fn one_of_many_claims_wins_even_when_answers_are_lost() {
+    // Every other write is made, and its answer lost.
+    let fake = one_document(json!({"status": "pending"}), |number, seen| {
+        (seen.method == "PUT" && number % 2 == 1).then_some(Reply::Close)
+    })
+    .await;
+    let jobs = SyncJobIndex::new(client(&fake));
+    let waiting = jobs.get("c1").await.unwrap().unwrap();
     let services: Vec<_> = (0..16)
         .map(|_| {
-            let (jobs, job) = (jobs.clone(), waiting[0].clone());
-            tokio::spawn(
-                async move { jobs.claim(&job, "same-host", None, PartialDocument::new()).await.unwrap() },
-            )
+            let (jobs, job) = (jobs.clone(), waiting.clone());
+            let cursor = json!({"c": 1});
+            let more = partial(json!({"metadata": {"worker": 1}}));
+            tokio::spawn(async move { jobs.claim(&job, "same-host", Some(&cursor), more).await.unwrap() })
         })
         .collect();
     let mut claimed = Vec::new();
@@ -371,80 +357,26 @@ async fn one_of_many_claims_a_job(client: &EsClient, connectors: &ConnectorIndex
         claimed.extend(service.await.unwrap());
     }
     assert_eq!(claimed.len(), 1, "exactly one service gets the job");
-    let claimed = claimed.remove(0);
-    assert_eq!(jobs.get(&id).await.unwrap().as_ref(), Some(&claimed));
-    assert_eq!(claimed.document.worker_hostname.as_deref(), Some("same-host"));
-    // What runs is not claimed, with whatever document one looks at.
-    let none = PartialDocument::new();
-    assert_eq!(jobs.claim(&claimed, "other", None, none.clone()).await.unwrap(), None);
-    assert_eq!(jobs.claim(&waiting[0], "other", None, none).await.unwrap(), None);
-
-    let stats = IngestionStats { indexed_document_count: 3, ..IngestionStats::default() };
-    let reported = jobs.write(&id, &SyncJobDocument::progress(&stats, Timestamp::now())).await.unwrap();
-    assert_eq!(reported.document.indexed_document_count, 3);
-    for checkpoint in [json!({"a": 1}), json!({"b": 2})] {
-        let update = SyncJobDocument::checkpointed(&checkpoint, Timestamp::now());
-        let stored = jobs.write(&id, &update).await.unwrap();
-        assert_eq!(stored.document.checkpoint, Some(checkpoint), "replaced, not merged");
-    }
-    let canceling = jobs.update(&id, |job| job.request_cancel(Timestamp::now()).unwrap()).await.unwrap();
-    assert_eq!(canceling.document.status, JobStatus::Canceling);
-    assert_eq!(jobs.write_guarded(&reported, &partial(json!({"status": "completed"}))).await.unwrap(), None);
-    let update = canceling.document.cancel(Some(&stats), Timestamp::now()).unwrap();
-    let ended = jobs.write_guarded(&canceling, &update).await.unwrap().unwrap();
-    assert_eq!(ended.document.status, JobStatus::Canceled);
-    client.refresh(JOBS_INDEX).await.unwrap();
-    assert!(jobs.claimable(&["dir".to_owned()], &JobType::ALL).await.unwrap().is_empty());
-    assert!(jobs.delete(&id).await.unwrap());
+    let job = &claimed[0].document;
+    assert_eq!(
+        (job.status, job.connector.sync_cursor.as_ref()),
+        (JobStatus::InProgress, Some(&json!({"c": 1})))
+    );
+    assert_eq!(job.metadata["worker"], 1);
+    let again = jobs.claim(&claimed[0], "other", None, PartialDocument::new()).await.unwrap();
+    assert_eq!(again, None, "a job that runs is not claimed");
 }
 
-async fn jobs_are_found(client: &EsClient, connectors: &ConnectorIndex, jobs: &SyncJobIndex) {
-    let now = Timestamp::now();
-    let snapshot = connectors.get("dir").await.unwrap().unwrap().document;
-    let make = |connector: &str, job_type: JobType, status: JobStatus, minutes_old: i64| {
-        let then = now - SignedDuration::from_mins(minutes_old);
-        let job =
-            SyncJobDocument::new(connector, &snapshot, job_type, TriggerMethod::Scheduled, then).unwrap();
-        SyncJobDocument { status, ..job }
-    };
-    for (id, job) in [
-        ("young", make("dir", JobType::Full, JobStatus::Pending, 1)),
-        ("old", make("dir", JobType::Incremental, JobStatus::Suspended, 30)),
-        ("acl", make("dir", JobType::AccessControl, JobStatus::Pending, 40)),
-        ("done", make("dir", JobType::Full, JobStatus::Completed, 50)),
-        ("runs", make("dir", JobType::Full, JobStatus::InProgress, 2)),
-        ("dead", make("dir", JobType::Full, JobStatus::Canceling, 60)),
-        ("foreign", make("other", JobType::Full, JobStatus::Pending, 70)),
-        ("lost", make("vanished", JobType::Full, JobStatus::InProgress, 2)),
-    ] {
-        jobs.create_with_id(id, &job).await.unwrap();
-    }
-    let dir = ["dir".to_owned()];
-    let content = [JobType::Full, JobType::Incremental];
-    assert_eq!(ids(&jobs.claimable(&dir, &content).await.unwrap()), ["old", "young"]);
-    assert_eq!(ids(&jobs.claimable(&dir, &[JobType::AccessControl]).await.unwrap()), ["acl"]);
-    assert!(jobs.claimable(&[], &content).await.unwrap().is_empty());
-    assert!(jobs.claimable(&dir, &[]).await.unwrap().is_empty());
-    assert_eq!(ids(&jobs.running(&dir, &content).await.unwrap()), ["dead", "runs"]);
-    assert_eq!(ids(&jobs.idle(&dir, now).await.unwrap()), ["dead"]);
-    assert_eq!(ids(&jobs.orphaned(connectors).await.unwrap()), ["lost"]);
-    let page = jobs.list(Some("dir"), 0, 2).await.unwrap();
-    assert_eq!((ids(&page.jobs), page.total), (vec!["young", "runs"], 6));
-    let page = jobs.list(Some("dir"), 4, 10).await.unwrap();
-    assert_eq!((ids(&page.jobs), page.total), (vec!["done", "dead"], 6));
-    assert_eq!(jobs.list(None, 0, 1).await.unwrap().total, 8);
-
-    // More than one page of a search.
-    for number in 0..150 {
-        jobs.create_with_id(
-            &format!("many-{number}"),
-            &make("many", JobType::Full, JobStatus::Pending, number),
-        )
-        .await
-        .unwrap();
-    }
-    client.refresh(JOBS_INDEX).await.unwrap();
-    let many = jobs.claimable(&["many".to_owned()], &content).await.unwrap();
-    assert_eq!(many.len(), 150);
-    assert_eq!((many[0].id.as_str(), many[149].id.as_str()), ("many-149", "many-0"));
+#[tokio::test]
+async fn a_draft_is_put_in_force_only_as_it_was_validated() {
+    let draft = |id: &str| json!({"rules": [{"id": id}], "validation": {"state": "edited", "errors": []}});
+    let source = json!({"filtering": [{"domain": "DEFAULT", "active": {"rules": []}, "draft": draft("1")}]});
+    let fake = one_document(source, |_, _| None).await;
+    let connectors = ConnectorIndex::new(client(&fake));
+    let valid = ValidationResult::valid();
+    let other = serde_json::from_value(draft("2")).unwrap();
+    assert_eq!(connectors.draft_validated("c1", &other, &valid).await.unwrap(), None);
+    let same = serde_json::from_value(draft("1")).unwrap();
+    let stored = connectors.draft_validated("c1", &same, &valid).await.unwrap().unwrap();
+    assert_eq!(stored.document.filtering.active().unwrap().rules, [json!({"id": "1"})]);
 }
