@@ -17,6 +17,7 @@
 //! ```
 
 pub mod access;
+mod budget;
 mod compression;
 mod encode;
 mod filter_path;

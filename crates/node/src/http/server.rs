@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::access::{Access, Credential};
+use super::budget::{self, Budget};
 use super::compression::{self, DecodeError};
 use super::encode::Form;
 use super::filter_path::FilterPath;
@@ -30,6 +31,9 @@ use crate::error::ApiError;
 
 /// Longest body, as sent and unpacked: Elasticsearch's `http.max_content_length`.
 pub const MAX_BODY_BYTES: usize = 100 * 1024 * 1024;
+
+/// How many times its size a packed body is taken to be.
+const PACKED_RATIO: usize = 10;
 
 /// How long a stopping server waits for requests in progress.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
@@ -141,6 +145,7 @@ impl BoundServer {
             router,
             state,
             access: Access { credentials: self.credentials, port: address.port() },
+            budget: Budget::new(budget::BODIES),
         });
         let app = axum::Router::new().fallback(move |request: HyperRequest| {
             let service = Arc::clone(&service);
@@ -202,6 +207,7 @@ struct Service<S> {
     router: Router<S>,
     state: Arc<S>,
     access: Access,
+    budget: Budget,
 }
 
 impl<S: Send + Sync + 'static> Service<S> {
@@ -233,6 +239,8 @@ impl<S: Send + Sync + 'static> Service<S> {
         let uri = parts.uri.path_and_query().map_or(path.as_str(), |uri| uri.as_str());
         let matched = self.router.find(&parts.method, uri, &segments)?;
 
+        let expected = expected_bytes(&parts.headers, &body);
+        let room = if expected == 0 { None } else { Some(self.budget.take(expected).await?) };
         let body = read_body(&parts.headers, body).await?;
         let negotiated = media_type::negotiate(&parts.headers, !body.is_empty())?;
         form.negotiated = Some(negotiated);
@@ -259,7 +267,11 @@ impl<S: Send + Sync + 'static> Service<S> {
         // A task of its own: a client that hangs up does not cut a change in half, and a panic stays in this request.
         let handler = matched.handler;
         let state = Arc::clone(&self.state);
-        let result = tokio::spawn(async move { handler(state, request).await }).await;
+        let result = tokio::spawn(async move {
+            let _room = room;
+            handler(state, request).await
+        })
+        .await;
         match result {
             // A handler that forgets this would ignore unknown parameters: found by the first test that calls it.
             Ok(Ok(_)) if cfg!(debug_assertions) && !finished.load(Ordering::Relaxed) => {
@@ -278,6 +290,18 @@ impl<S: Send + Sync + 'static> Service<S> {
                 Err(ApiError::internal("the request failed inside the node; its log says more").into())
             }
         }
+    }
+}
+
+/// Bytes a body will take: what is announced, more where it is packed, the most that is allowed where nothing is said.
+fn expected_bytes(headers: &HeaderMap, body: &axum::body::Body) -> usize {
+    let hint = axum::body::HttpBody::size_hint(body);
+    match hint.exact().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)) {
+        Some(bytes) if headers.contains_key(header::CONTENT_ENCODING) => {
+            bytes.saturating_mul(PACKED_RATIO).min(MAX_BODY_BYTES)
+        }
+        Some(bytes) => bytes.min(MAX_BODY_BYTES),
+        None => MAX_BODY_BYTES,
     }
 }
 
