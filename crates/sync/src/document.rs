@@ -4,6 +4,7 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use connectors_es_client::BulkOpKind;
 use connectors_protocol::pipeline::Pipeline;
+use connectors_protocol::timestamp;
 use connectors_sdk::{Content, Document, LazyDownload};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -31,7 +32,7 @@ pub(crate) struct Outgoing {
 pub(crate) fn complete(document: &mut Document, pipeline: Option<&Pipeline>) {
     let fields = &mut document.fields;
     fields.insert("id".to_owned(), Value::String(document.id.clone()));
-    let timestamp = document.timestamp.clone().unwrap_or_else(|| jiff::Timestamp::now().to_string());
+    let timestamp = document.timestamp.clone().unwrap_or_else(|| timestamp::format(jiff::Timestamp::now()));
     fields.insert("_timestamp".to_owned(), Value::String(timestamp));
     if let Some(pipeline) = pipeline {
         for (name, setting) in [
@@ -149,6 +150,6 @@ mod tests {
         let mut identity = Document::new("2", Map::new());
         complete(&mut identity, None);
         assert_eq!(identity.fields.len(), 2);
-        assert!(identity.fields["_timestamp"].as_str().unwrap().ends_with('Z'), "now");
+        assert!(identity.fields["_timestamp"].as_str().unwrap().ends_with("+00:00"), "now");
     }
 }

@@ -7,12 +7,11 @@ use std::path::{Component, Path, PathBuf};
 
 use connectors_extraction::is_text;
 use connectors_sdk::SourceError;
-use tokio_util::sync::CancellationToken;
 
 use super::error::{Unreadable, at_root};
 use super::pattern::{Pattern, States};
 
-/// Entries between two looks at the cancel token.
+/// Entries between two looks at whether the sync was stopped.
 const CHECK_EVERY: u32 = 128;
 
 /// "Too many levels of symbolic links"; the standard library has no stable name for it.
@@ -57,16 +56,16 @@ impl Directory {
         fs::read_dir(&self.root).map(drop).map_err(|error| at_root(&self.root, error))
     }
 
-    /// Hands out every matching regular file once, in the order of the file system.
+    /// Hands out every matching regular file once, in the order of the file system; ends early when `stopped` says so.
     pub(super) fn walk(
         &self,
-        cancel: &CancellationToken,
+        stopped: impl Fn() -> bool,
         mut visit: impl FnMut(&Path, &Metadata) -> Result<(), SourceError>,
     ) -> Result<Skipped, SourceError> {
         self.check()?;
         let mut walk = Walk {
             pattern: &self.pattern,
-            cancel,
+            stopped: &stopped,
             visit: &mut visit,
             folders: vec![(self.root.clone(), self.pattern.start())],
             skipped: Skipped::default(),
@@ -85,7 +84,7 @@ impl Directory {
 /// A walk in progress.
 struct Walk<'a> {
     pattern: &'a Pattern,
-    cancel: &'a CancellationToken,
+    stopped: &'a dyn Fn() -> bool,
     visit: &'a mut Visit<'a>,
     /// Folders to go into, with what of the pattern is left there. A stack on the heap: no depth is too deep.
     folders: Vec<(PathBuf, States)>,
@@ -141,7 +140,7 @@ impl Walk<'_> {
         metadata: impl FnOnce() -> io::Result<Metadata>,
     ) -> Result<(), SourceError> {
         self.entries += 1;
-        if self.entries.is_multiple_of(CHECK_EVERY) && self.cancel.is_cancelled() {
+        if self.entries.is_multiple_of(CHECK_EVERY) && (self.stopped)() {
             return Err(SourceError::canceled());
         }
         let name = path.file_name().map(OsStr::as_encoded_bytes).unwrap_or_default();

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use connectors_protocol::timestamp;
 use connectors_sdk::{Content, Document, DownloadResult, LazyDownload, Limits, accepts_extension};
 use jiff::Timestamp;
-use jiff::tz::Offset;
 use md5::{Digest, Md5};
 use serde_json::{Map, Value};
 
@@ -127,21 +127,16 @@ fn seconds(seconds: i64, nanoseconds: i64) -> f64 {
     seconds as f64 + 1e-9 * nanoseconds as f64
 }
 
-/// ISO 8601 in UTC, as Python's `isoformat` prints it: microseconds only if there are any. None outside the years 1 to 9999 (and in its last day).
+/// ISO 8601 in UTC, as Python's `isoformat` prints it. None outside the years 1 to 9999 (and in its last day).
 fn iso_timestamp(whole: i64, nanoseconds: i64) -> Option<String> {
+    const YEAR_1: i64 = -62_135_596_800;
     let exact = seconds(whole, nanoseconds);
     // Python rounds its floating point number, not the nanoseconds.
     let micros = (exact.fract() * 1e6).round_ties_even();
     #[allow(clippy::cast_possible_truncation)]
     let micros = exact.trunc() as i64 * 1_000_000 + micros as i64;
-    let time = Offset::UTC.to_datetime(Timestamp::from_microsecond(micros).ok()?);
-    if time.year() < 1 {
-        return None;
-    }
-    let micros = time.subsec_nanosecond() / 1000;
-    let fraction = if micros == 0 { String::new() } else { format!(".{micros:06}") };
-    let (date, clock) = (time.date(), time.time());
-    Some(format!("{date}T{:02}:{:02}:{:02}{fraction}+00:00", clock.hour(), clock.minute(), clock.second()))
+    let instant = Timestamp::from_microsecond(micros).ok()?;
+    (instant.as_second() >= YEAR_1).then(|| timestamp::format(instant))
 }
 
 #[cfg(test)]

@@ -70,7 +70,8 @@ impl DataSource for DirSource {
         blocking(move || {
             let _entered = context.span.enter();
             let mut batch = Vec::with_capacity(BATCH);
-            let skipped = directory.walk(&context.cancel, |path, metadata| {
+            let stopped = || context.cancel.is_cancelled() || sink.is_closed();
+            let skipped = directory.walk(stopped, |path, metadata| {
                 batch.push(Message::Document(document::from_file(path, metadata, &reader)));
                 if batch.len() < BATCH {
                     return Ok(());

@@ -394,8 +394,11 @@ async fn a_stopped_sync_stops_the_walk() {
 
     let (sink, inbox) = channel(SinkLimits::default());
     drop(inbox);
-    let result = source(directory.path(), "*").documents(None, &sink).await;
-    assert_eq!(result.unwrap_err().kind(), ErrorKind::Canceled);
+    // Also one that has nothing to send.
+    for pattern in ["*", "*.none"] {
+        let result = source(directory.path(), pattern).documents(None, &sink).await;
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Canceled, "{pattern}");
+    }
 }
 
 #[test]
