@@ -16,3 +16,6 @@ pub mod node;
 pub mod query;
 pub mod rest;
 pub mod search;
+
+pub use http::{Credential, TlsFiles};
+pub use lock::{RunningNode, discover};

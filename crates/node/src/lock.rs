@@ -31,7 +31,7 @@ pub struct RunningNode {
     pub pid: u32,
 }
 
-/// Why a data folder cannot be owned, or its owner not be found.
+/// Why a data folder cannot be owned.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process owns it.
@@ -41,19 +41,6 @@ pub enum LockError {
         path: PathBuf,
         /// What the owner wrote about itself.
         running: Option<RunningNode>,
-    },
-    /// It is owned, but the owner does not answer.
-    #[error(
-        "the data folder {path} is in use{}, but no node answers there within {waited:?}; \
-         if it is still starting, try again", owner(running.as_ref())
-    )]
-    Silent {
-        /// The folder.
-        path: PathBuf,
-        /// What the owner wrote about itself.
-        running: Option<RunningNode>,
-        /// How long it was asked.
-        waited: Duration,
     },
     /// The folder cannot be read or written.
     #[error("data folder {path}: {source}")]
@@ -138,26 +125,17 @@ impl Drop for FolderLock {
     }
 }
 
-/// Finds the node that owns `folder`, if one does and answers; waits up to `patience` for one that is starting.
-///
-/// # Errors
-/// [`LockError::Silent`] when the folder is owned but nobody answers, [`LockError::Io`].
-pub async fn discover(folder: &Path, patience: Duration) -> Result<Option<RunningNode>, LockError> {
-    let start = Instant::now();
-    loop {
-        if !is_held(folder)? {
-            return Ok(None);
+/// Finds the node that owns `folder`, if one does and answers. Nothing is found while a node starts or stops; whoever then
+/// cannot own the folder either tries again.
+pub async fn discover(folder: &Path) -> Option<RunningNode> {
+    let held = is_held(folder).and_then(|held| if held { read_address(folder) } else { Ok(None) });
+    match held {
+        Ok(Some(node)) => answers(&node.url).await.then_some(node),
+        Ok(None) => None,
+        Err(error) => {
+            tracing::warn!(%error, "cannot look for a running node");
+            None
         }
-        let running = read_address(folder)?;
-        if let Some(node) = &running
-            && answers(&node.url).await
-        {
-            return Ok(running);
-        }
-        if start.elapsed() >= patience {
-            return Err(LockError::Silent { path: folder.to_owned(), running, waited: patience });
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -230,29 +208,25 @@ mod tests {
         bind(options).await.unwrap().serve(Router::new([Route::head("/", root)]), Arc::new(()))
     }
 
-    const NOW: Duration = Duration::ZERO;
-
     #[tokio::test]
     async fn a_folder_has_one_owner_which_others_find() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/data");
-        assert_eq!(discover(&path, NOW).await.unwrap(), None);
+        assert_eq!(discover(&path).await, None);
         let lock = FolderLock::acquire(&path).unwrap();
         let server = server().await;
-        assert!(matches!(discover(&path, NOW).await, Err(LockError::Silent { running: None, .. })));
+        assert_eq!(discover(&path).await, None);
         lock.publish(server.url()).unwrap();
 
-        let found = discover(&path, NOW).await.unwrap().unwrap();
+        let found = discover(&path).await.unwrap();
         assert_eq!((found.url.as_str(), found.pid), (server.url(), std::process::id()));
         let second = FolderLock::acquire(&path).unwrap_err();
         assert!(matches!(&second, LockError::Held { running: Some(node), .. } if *node == found), "{second}");
         assert!(second.to_string().contains(server.url()), "{second}");
 
         server.shutdown().await;
-        let silent = discover(&path, NOW).await.unwrap_err();
-        assert!(matches!(silent, LockError::Silent { running: Some(_), .. }), "{silent}");
+        assert_eq!(discover(&path).await, None);
         drop(lock);
-        assert_eq!(discover(&path, NOW).await.unwrap(), None);
         assert!(!path.join(ADDRESS_FILE).exists());
         FolderLock::acquire(&path).unwrap();
     }
@@ -265,21 +239,23 @@ mod tests {
         std::fs::write(folder.path().join(LOCK_FILE), "").unwrap();
         let left = format!("{{\"url\":\"{}\",\"pid\":1}}", server.url());
         std::fs::write(folder.path().join(ADDRESS_FILE), left).unwrap();
-        assert_eq!(discover(folder.path(), NOW).await.unwrap(), None);
+        assert_eq!(discover(folder.path()).await, None);
         let _lock = FolderLock::acquire(folder.path()).unwrap();
-        assert!(matches!(discover(folder.path(), NOW).await, Err(LockError::Silent { running: None, .. })));
+        assert!(!folder.path().join(ADDRESS_FILE).exists());
     }
 
     #[tokio::test]
-    async fn a_starting_node_is_waited_for() {
+    async fn an_address_where_something_else_answers_is_no_node() {
         let folder = tempfile::tempdir().unwrap();
         let lock = FolderLock::acquire(folder.path()).unwrap();
-        let server = server().await;
-        let path = folder.path().to_owned();
-        let waiting = tokio::spawn(async move { discover(&path, Duration::from_secs(20)).await });
-        tokio::time::sleep(Duration::from_millis(120)).await;
-        lock.publish(server.url()).unwrap();
-        assert_eq!(waiting.await.unwrap().unwrap().unwrap().url, server.url());
+        let other = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        lock.publish(&format!("http://{}", other.local_addr().unwrap())).unwrap();
+        let answer = tokio::spawn(async move {
+            let (mut stream, _) = other.accept().await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        });
+        assert_eq!(discover(folder.path()).await, None);
+        answer.await.unwrap();
     }
 
     #[test]

@@ -238,8 +238,8 @@ fn bad_parameter(reason: &str) -> ApiError {
     .with("caused_by", json!({ "type": "illegal_argument_exception", "reason": reason }))
 }
 
-/// Known names whose edit distance is at most half of the longer name, nearest first.
-fn suggestion(name: &str, known: &[&str]) -> Option<String> {
+/// Known names whose edit distance is less than half of the longer name, nearest first: `[one]` or `any of [two, more]`.
+pub fn suggestion(name: &str, known: &[&str]) -> Option<String> {
     let mut near: Vec<(f64, &str)> = known
         .iter()
         .map(|other| {

@@ -41,6 +41,11 @@ impl<S: Send + Sync + 'static> Route<S> {
         Self { method, pattern, handler: Arc::new(move |state, request| Box::pin(handler(state, request))) }
     }
 
+    /// The path pattern.
+    pub fn pattern(&self) -> &'static str {
+        self.pattern
+    }
+
     /// A GET route.
     pub fn get<F, R>(pattern: &'static str, handler: F) -> Self
     where
