@@ -77,7 +77,7 @@ impl FolderLock {
             match file.try_lock() {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) if start.elapsed() < RETRY_FOR => {
-                    std::thread::sleep(RETRY_EVERY)
+                    std::thread::sleep(RETRY_EVERY);
                 }
                 Err(TryLockError::WouldBlock) => {
                     return Err(LockError::Held { path: folder.to_owned(), running: read_address(folder)? });

@@ -36,6 +36,12 @@ impl Negotiated {
 /// # Errors
 /// The answer to send: 406 for a body type nobody can read, 400 for a malformed or wrongly versioned media type.
 pub(super) fn negotiate(headers: &HeaderMap, has_body: bool) -> Result<Negotiated, Refusal> {
+    if headers.get_all(header::CONTENT_TYPE).iter().count() > 1 {
+        return Err(invalid_header(
+            "Content-Type",
+            "Incorrect header [Content-Type]. Only one value should be provided",
+        ));
+    }
     let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let accept_text = text(header::ACCEPT);
     let content_text = text(header::CONTENT_TYPE).filter(|text| !text.trim().is_empty());
@@ -134,15 +140,16 @@ fn unsupported(text: &str) -> Refusal {
 }
 
 fn invalid(header: &str, text: &str) -> Refusal {
+    invalid_header(header, &format!("invalid media-type [{text}]"))
+}
+
+fn invalid_header(header: &str, reason: &str) -> Refusal {
     let error = ApiError::new(
         StatusCode::BAD_REQUEST,
         "media_type_header_exception",
         format!("Invalid media-type value on headers [{header}]"),
     )
-    .with(
-        "caused_by",
-        json!({ "type": "illegal_argument_exception", "reason": format!("invalid media-type [{text}]") }),
-    );
+    .with("caused_by", json!({ "type": "illegal_argument_exception", "reason": reason }));
     error.into()
 }
 

@@ -31,8 +31,8 @@ pub mod router;
 mod server;
 mod tls;
 
-pub use access::Credential;
-pub use params::{Params, duration};
+pub use access::{Credential, Identity};
+pub use params::{Params, duration, suggestion};
 pub use request::Request;
 pub use response::Response;
 pub use router::{Route, Router};

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::access::Identity;
 use super::media_type::Negotiated;
 use super::{Params, json};
 use crate::error::{ApiError, Result};
@@ -22,6 +23,8 @@ pub struct Request {
     pub params: Params,
     /// Headers as sent.
     pub headers: HeaderMap,
+    /// Who asks.
+    pub identity: Identity,
     /// `?human`: byte sizes and times are added in words where Elasticsearch does.
     pub human: bool,
     pub(super) segments: Vec<(&'static str, String)>,

@@ -82,6 +82,17 @@ impl Response {
     pub fn status(&self) -> StatusCode {
         self.status
     }
+
+    /// The body as text, for tests of code that builds answers.
+    #[cfg(test)]
+    pub fn into_text(self) -> String {
+        match self.body {
+            Body::Json(value) => value.to_string(),
+            Body::RawJson(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Body::Text(text) => text,
+            Body::Empty => String::new(),
+        }
+    }
 }
 
 impl From<ApiError> for Response {

@@ -223,7 +223,7 @@ impl<S: Send + Sync + 'static> Service<S> {
     async fn dispatch(&self, request: HyperRequest, form: &mut Form) -> Result<Response, Refusal> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
-        self.access.check(&parts.headers, &path)?;
+        let identity = self.access.check(&parts.headers, &path)?;
         let mut params = Params::parse(parts.uri.query().unwrap_or_default())?;
         form.pretty = params.bool("pretty", false)?;
         form.filter = params.get("filter_path").map(FilterPath::parse);
@@ -256,6 +256,7 @@ impl<S: Send + Sync + 'static> Service<S> {
             path: path.clone(),
             params,
             headers: parts.headers,
+            identity,
             human,
             segments: matched.segments,
             format,

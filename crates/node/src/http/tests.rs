@@ -197,6 +197,14 @@ async fn every_answer_names_the_product_and_the_clients_media_type() {
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status().as_u16(), status, "{content_type:?} {accept}");
     }
+    let twice =
+        search().header("content-type", "application/json").header("content-type", "application/json");
+    let (status, body) = read(twice.send().await.unwrap()).await;
+    assert_eq!(status, 400);
+    assert_eq!(
+        body["error"]["caused_by"]["reason"],
+        "Incorrect header [Content-Type]. Only one value should be provided"
+    );
     let old = client()
         .get(server.url())
         .header("accept", "application/vnd.elasticsearch+json; compatible-with=7")

@@ -138,7 +138,7 @@ impl Pipeline {
         &self.definition
     }
 
-    fn execute(&self, fields: &mut Fields, run: &mut Run<'_>) -> Result<Fate, Failure> {
+    fn execute(&self, fields: &mut Fields, run: &mut Run<'_>) -> Result<Fate, Box<Failure>> {
         for processor in &self.processors {
             match processor.execute(fields, run) {
                 Ok(Fate::Continue) => {}
@@ -212,7 +212,7 @@ impl Processor {
         Ok(Self { kind: kind.to_owned(), tag, description, condition, ignore_failure, on_failure, step })
     }
 
-    fn execute(&self, fields: &mut Fields, run: &mut Run<'_>) -> Result<Fate, Failure> {
+    fn execute(&self, fields: &mut Fields, run: &mut Run<'_>) -> Result<Fate, Box<Failure>> {
         let result = match self.condition.as_ref().map_or(Ok(true), |condition| condition.holds(fields)) {
             Ok(false) => {
                 self.trace(run, "skipped", None, None);
@@ -229,12 +229,12 @@ impl Processor {
             }
             // A pipeline inside a pipeline names its own processor.
             Err(processors::Failed::Inside(failure)) => failure,
-            Err(processors::Failed::Here(error)) => Failure {
+            Err(processors::Failed::Here(error)) => Box::new(Failure {
                 error,
                 kind: self.kind.clone(),
                 tag: self.tag.clone(),
                 pipeline: run.stack.last().cloned().unwrap_or_default(),
-            },
+            }),
         };
         if self.ignore_failure {
             self.trace(run, "error_ignored", Some(fields), Some(&failure.error));
@@ -304,7 +304,7 @@ fn recover(
     failure: &Failure,
     fields: &mut Fields,
     run: &mut Run<'_>,
-) -> Result<Fate, Failure> {
+) -> Result<Fate, Box<Failure>> {
     let told = [
         ("on_failure_message", Value::from(failure.error.reason.clone())),
         ("on_failure_processor_type", failure.kind.clone().into()),
@@ -339,9 +339,9 @@ impl<'a> Run<'a> {
     }
 
     /// Runs a pipeline; inside another one, too.
-    pub fn pipeline(&mut self, pipeline: &Pipeline, fields: &mut Fields) -> Result<Fate, Failure> {
+    pub fn pipeline(&mut self, pipeline: &Pipeline, fields: &mut Fields) -> Result<Fate, Box<Failure>> {
         if self.stack.contains(&pipeline.id) {
-            return Err(Failure {
+            return Err(Box::new(Failure {
                 error: ApiError::new(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "graph_structure_exception",
@@ -350,7 +350,7 @@ impl<'a> Run<'a> {
                 kind: "pipeline".to_owned(),
                 tag: None,
                 pipeline: pipeline.id.clone(),
-            });
+            }));
         }
         self.stack.push(pipeline.id.clone());
         let result = pipeline.execute(fields, self);

@@ -45,7 +45,7 @@ impl Template {
             };
             rest = after;
             match name.chars().next() {
-                Some('!') => continue,
+                Some('!') => {}
                 None | Some('#' | '^' | '/' | '>' | '=' | '<' | '$') => {
                     return Err(ApiError::illegal_argument(format!(
                         "template [{text}] uses [{{{{{name}}}}}]; only {{{{field}}}} and {{{{{{field}}}}}} are supported"

@@ -1,3 +1,6 @@
+//! Each processor as its users configure it; JSON values are written in place.
+#![allow(clippy::needless_pass_by_value)]
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};

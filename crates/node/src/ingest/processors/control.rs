@@ -12,6 +12,8 @@ use crate::ingest::template::Template;
 #[derive(Debug)]
 struct Drop;
 
+// The signature of all compilers.
+#[allow(clippy::unnecessary_wraps)]
 pub fn drop(_config: &mut Config) -> Result<Box<dyn Step>> {
     Ok(Box::new(Drop))
 }

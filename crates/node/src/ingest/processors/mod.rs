@@ -26,7 +26,7 @@ pub enum Failed {
     /// This processor.
     Here(ApiError),
     /// A processor of a pipeline that this processor runs.
-    Inside(Failure),
+    Inside(Box<Failure>),
 }
 
 impl From<ApiError> for Failed {

@@ -39,7 +39,7 @@ fn ascii_classes(pattern: &str) -> String {
             Some('w') => out.push_str("[a-zA-Z_0-9]"),
             Some('W') => out.push_str("[^a-zA-Z_0-9]"),
             Some('h') => {
-                out.push_str(r"[ \t\u{a0}\u{1680}\u{180e}\u{2000}-\u{200a}\u{202f}\u{205f}\u{3000}]")
+                out.push_str(r"[ \t\u{a0}\u{1680}\u{180e}\u{2000}-\u{200a}\u{202f}\u{205f}\u{3000}]");
             }
             Some('R') => out.push_str(r"(?:\r\n|[\n\x0B\f\r\u{85}\u{2028}\u{2029}])"),
             Some(other) => {

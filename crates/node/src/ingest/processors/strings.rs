@@ -5,43 +5,43 @@ use serde_json::Value;
 
 use super::pattern::{Replacement, compile};
 use super::{Change, Step};
-use crate::error::Result;
+use crate::error::{ApiError, Result};
 use crate::ingest::config::Config;
-use crate::ingest::document::{Fields, cast_error, null_error, plain};
+use crate::ingest::document::{Fields, cast_error, java_type, null_error, plain};
 
 /// A processor from text to text, which also works on each item of a list.
 #[derive(Debug)]
-struct Map<F> {
+struct OnText<F> {
     field: String,
     target: String,
     ignore_missing: bool,
-    map: F,
+    change: F,
 }
 
 trait TextMap: std::fmt::Debug + Send + Sync {
     fn map(&self, text: &str) -> Result<String>;
 }
 
-impl<F: TextMap> Map<F> {
-    fn compile(config: &mut Config, map: impl FnOnce(&mut Config) -> Result<F>) -> Result<Self> {
+impl<F: TextMap> OnText<F> {
+    fn compile(config: &mut Config, change: impl FnOnce(&mut Config) -> Result<F>) -> Result<Self> {
         let field = config.string("field")?;
         let ignore_missing = config.boolean("ignore_missing", false)?;
         let target = config.optional_string("target_field")?.unwrap_or_else(|| field.clone());
-        Ok(Self { field, target, ignore_missing, map: map(config)? })
+        Ok(Self { field, target, ignore_missing, change: change(config)? })
     }
 }
 
-impl<F: TextMap> Change for Map<F> {
+impl<F: TextMap> Change for OnText<F> {
     fn change(&self, fields: &mut Fields) -> Result<()> {
         let Some(value) = present(fields, &self.field, self.ignore_missing, "process it")? else {
             return Ok(());
         };
         let mapped = match value {
-            Value::String(text) => Value::String(self.map.map(text)?),
+            Value::String(text) => Value::String(self.change.map(text)?),
             Value::Array(items) => items
                 .iter()
                 .map(|item| match item {
-                    Value::String(text) => self.map.map(text).map(Value::String),
+                    Value::String(text) => self.change.map(text).map(Value::String),
                     other => Err(list_item_error(&self.field, other)),
                 })
                 .collect::<Result<_>>()?,
@@ -51,9 +51,9 @@ impl<F: TextMap> Change for Map<F> {
     }
 }
 
-fn list_item_error(field: &str, item: &Value) -> crate::error::ApiError {
-    let kind = crate::ingest::document::java_type(item);
-    crate::error::ApiError::illegal_argument(format!(
+fn list_item_error(field: &str, item: &Value) -> ApiError {
+    let kind = java_type(item);
+    ApiError::illegal_argument(format!(
         "value [{}] of type [{kind}] in list field [{field}] cannot be cast to [java.lang.String]",
         plain(item)
     ))
@@ -89,7 +89,7 @@ impl TextMap for Trim {
 }
 
 pub fn trim(config: &mut Config) -> Result<Box<dyn Step>> {
-    Ok(Box::new(Map::compile(config, |_| Ok(Trim))?))
+    Ok(Box::new(OnText::compile(config, |_| Ok(Trim))?))
 }
 
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl TextMap for Lowercase {
 }
 
 pub fn lowercase(config: &mut Config) -> Result<Box<dyn Step>> {
-    Ok(Box::new(Map::compile(config, |_| Ok(Lowercase))?))
+    Ok(Box::new(OnText::compile(config, |_| Ok(Lowercase))?))
 }
 
 #[derive(Debug)]
@@ -115,7 +115,7 @@ impl TextMap for Uppercase {
 }
 
 pub fn uppercase(config: &mut Config) -> Result<Box<dyn Step>> {
-    Ok(Box::new(Map::compile(config, |_| Ok(Uppercase))?))
+    Ok(Box::new(OnText::compile(config, |_| Ok(Uppercase))?))
 }
 
 #[derive(Debug)]
@@ -131,7 +131,7 @@ impl TextMap for Gsub {
 }
 
 pub fn gsub(config: &mut Config) -> Result<Box<dyn Step>> {
-    Ok(Box::new(Map::compile(config, |config| {
+    Ok(Box::new(OnText::compile(config, |config| {
         let pattern = config.string("pattern")?;
         let replacement = config.string("replacement")?;
         Ok(Gsub {
