@@ -14,6 +14,11 @@ use super::{Token, porter};
 pub trait TokenFilter: fmt::Debug + Send + Sync {
     /// The tokens after the filter; dropped ones leave a hole in the positions.
     fn apply(&self, tokens: Vec<Token>) -> Vec<Token>;
+
+    /// Works on single characters, so that parts of words may go through it.
+    fn normalizes(&self) -> bool {
+        false
+    }
 }
 
 /// A filter that rewrites each token's text.
@@ -36,6 +41,10 @@ impl fmt::Debug for Rewrite {
 }
 
 impl TokenFilter for Rewrite {
+    fn normalizes(&self) -> bool {
+        matches!(self.name, "lowercase" | "uppercase" | "cjk_width" | "decimal_digit")
+    }
+
     fn apply(&self, mut tokens: Vec<Token>) -> Vec<Token> {
         for token in &mut tokens {
             if let Some(text) = (self.rewrite)(&token.text) {
@@ -237,6 +246,10 @@ impl fmt::Debug for AsciiFolding {
 }
 
 impl TokenFilter for AsciiFolding {
+    fn normalizes(&self) -> bool {
+        !self.preserve_original
+    }
+
     fn apply(&self, tokens: Vec<Token>) -> Vec<Token> {
         let mut folding = self.folding.clone();
         let mut out = Vec::with_capacity(tokens.len());

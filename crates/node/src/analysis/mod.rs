@@ -119,6 +119,18 @@ impl Analyzer {
         tokens
     }
 
+    /// `text` as one term, changed only by the filters that work on single characters (case, folding): what query
+    /// strings do to the words of patterns.
+    pub fn normalize(&self, text: &str) -> String {
+        let token = Token::new(text, 0, 0, text.len(), "word");
+        let tokens = self
+            .filters
+            .iter()
+            .filter(|filter| filter.normalizes())
+            .fold(vec![token], |tokens, filter| filter.apply(tokens));
+        tokens.into_iter().next().map_or_else(|| text.to_owned(), |token| token.text)
+    }
+
     /// The tokens of several values of one field, [`POSITION_GAP`] apart; offsets count from each value's own start.
     pub fn tokens_of_values<'a>(&self, values: impl IntoIterator<Item = &'a str>) -> Vec<Token> {
         let mut all: Vec<Token> = Vec::new();

@@ -25,9 +25,11 @@ mod multi_match;
 mod number;
 mod phrase;
 mod prefix;
+mod query_string;
 mod range;
 mod regexp;
 mod scoring;
+mod simple_query_string;
 mod statistics;
 mod term;
 mod terms;
@@ -45,6 +47,7 @@ use crate::index::schema::Fields;
 use crate::mapping::FieldTable;
 
 pub use marks::{Mark, Marks, What};
+pub use query_string::uri_query;
 
 /// What a query is compiled for.
 #[derive(Debug, Clone, Copy)]
@@ -106,8 +109,10 @@ const CLAUSES: &[(&str, Parser)] = &[
     ("match_phrase_prefix", match_phrase::parse_prefix),
     ("multi_match", multi_match::parse),
     ("prefix", prefix::parse),
+    ("query_string", query_string::parse),
     ("range", range::parse),
     ("regexp", regexp::parse),
+    ("simple_query_string", simple_query_string::parse),
     ("term", term::parse),
     ("terms", terms::parse),
     ("wildcard", wildcard::parse),

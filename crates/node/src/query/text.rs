@@ -137,6 +137,14 @@ impl Matching {
         Ok(scoring::any_of(queries, minimum))
     }
 
+    /// The words of `text` in a text field, each as a query of its own.
+    pub fn words(&self, context: &QueryContext<'_>, name: &str, text: &str) -> Result<Vec<Box<dyn Query>>> {
+        let Some(field) = context.table.get(name) else { return Ok(Vec::new()) };
+        context.check_searchable(field)?;
+        let words = positions(self.analyzer(context, field)?.tokens(text));
+        words.iter().map(|(_, tokens)| self.word(context, field, tokens)).collect()
+    }
+
     fn word(
         &self,
         context: &QueryContext<'_>,

@@ -309,3 +309,88 @@ fn what_cannot_be_read_is_refused() {
         assert_eq!(index.refused(&query), reason, "{query}");
     }
 }
+
+#[test]
+fn query_strings() {
+    let q = |text: &str| json!({ "query_string": { "query": text } });
+    let on = |text: &str, field: &str| json!({ "query_string": { "query": text, "default_field": field } });
+    check(&[
+        (q("fox"), "a b c"),
+        (q("title:fox"), "a b"),
+        (q("title:(rust OR silver)"), "b c"),
+        (q("title:quick AND NOT tags:red"), "b"),
+        (q("+title:fox -title:silver"), "a"),
+        (q("NOT title:fox"), "c d"),
+        (q("*:*"), "a b c d"),
+        (q("*"), "a b c d"),
+        (q("year:*"), "a b c"),
+        (q("_exists_:author.name"), "a c"),
+        (q("year:[1999 TO 2001]"), "a b"),
+        (q("year:[1999 TO 2001}"), "a"),
+        (q("year:>2000"), "b c"),
+        (q("published:[2024-02-01 TO *]"), "b c"),
+        (q("title:\"brown quick\"~2"), "a"),
+        (q("title:QUI*"), "a b"),
+        (q("title:s?LVER"), "b"),
+        (q("tags:/r.d/"), "a"),
+        (q("title:rsut~"), "c"),
+        (q("t*:fox"), "a b"),
+        (q("title.\\*:action"), "d"),
+        (q("nope:x"), ""),
+        (q(""), ""),
+        (on("quick rust", "title"), "a b c"),
+        (on("year", "title"), ""),
+        (
+            json!({ "query_string": { "query": "quick brown", "default_field": "title", "default_operator": "AND" } }),
+            "a b",
+        ),
+        (
+            json!({ "query_string": { "query": "quick brown rust", "fields": ["title"], "minimum_should_match": 2 } }),
+            "a b",
+        ),
+        (
+            json!({ "query_string": { "query": "fox lazy", "fields": ["title", "body"], "type": "cross_fields", "default_operator": "AND" } }),
+            "a",
+        ),
+        (json!({ "query_string": { "query": "a(b", "fields": ["title"], "escape": true } }), ""),
+    ]);
+    let index = library();
+    assert_eq!(index.refused(&q("title:(fox")), "Failed to parse query [title:(fox]");
+    assert!(index.refused(&on("abc", "year")).contains("For input string"));
+    assert_eq!(
+        index.refused(&json!({ "query_string": { "query": "a", "analyze_wildcard": true } })),
+        "[query_string] query: [analyze_wildcard] is not supported by this node"
+    );
+    assert_eq!(
+        index.refused(&json!({ "query_string": {} })),
+        "[query_string] must be provided with a [query]"
+    );
+}
+
+#[test]
+fn simple_query_strings() {
+    let q = |text: &str| json!({ "simple_query_string": { "query": text, "fields": ["title", "body"] } });
+    check(&[
+        (q("quick rust"), "a b c"),
+        (q("quick + silver"), "b"),
+        (q("quick | rust"), "a b c"),
+        (q("-fox"), "d"),
+        (q("quick + -silver"), "a"),
+        (q("\"quick brown\""), "a"),
+        (q("\"brown quick\"~2"), "a"),
+        (q("qui*"), "a b"),
+        (q("qick~1"), "a b"),
+        (q("(rust | silver) + quick"), "b"),
+        (q("\"unclosed fox"), "a b c"),
+        (q("+ | ) ("), ""),
+        (
+            json!({ "simple_query_string": { "query": "quick silver", "fields": ["title"], "default_operator": "and" } }),
+            "b",
+        ),
+        (
+            json!({ "simple_query_string": { "query": "quick -silver", "fields": ["title"], "flags": "OR" } }),
+            "a b",
+        ),
+        (json!({ "simple_query_string": { "query": "2001" } }), "b"),
+    ]);
+}
