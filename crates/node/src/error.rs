@@ -19,12 +19,14 @@ pub struct ApiError {
     pub reason: String,
     /// Further members of the error object, in order.
     pub extra: Map<String, Value>,
+    /// `root_cause`, where Elasticsearch shows another error there than this one.
+    root: Option<Box<Value>>,
 }
 
 impl ApiError {
     /// An error with no extra members.
     pub fn new(status: StatusCode, kind: &'static str, reason: impl Into<String>) -> Self {
-        Self { status, kind, reason: reason.into(), extra: Map::new() }
+        Self { status, kind, reason: reason.into(), extra: Map::new(), root: None }
     }
 
     /// 400 `illegal_argument_exception`: a value that is not allowed, or a feature this node does not have.
@@ -58,6 +60,23 @@ impl ApiError {
         self
     }
 
+    /// Wraps an error as Elasticsearch does while it unwinds: `cause` is shown as root cause and as `caused_by`.
+    #[must_use]
+    pub fn caused_by(mut self, cause: &Self) -> Self {
+        let mut root = cause.cause();
+        if let Some(root) = root.as_object_mut() {
+            root.remove("caused_by");
+        }
+        self.root = Some(Box::new(root));
+        self.with("caused_by", cause.cause())
+    }
+
+    /// Adds a cause that is no Elasticsearch exception: the root cause stays this error.
+    #[must_use]
+    pub fn because(self, kind: &str, reason: impl Into<String>) -> Self {
+        self.with("caused_by", json!({ "type": kind, "reason": reason.into() }))
+    }
+
     /// `{"type", "reason", ...extra}`: the form inside bulk items and `root_cause`.
     pub fn cause(&self) -> Value {
         let mut object = Map::new();
@@ -74,6 +93,7 @@ impl ApiError {
         if let Some(root) = root.as_object_mut() {
             root.remove("caused_by");
         }
+        let root = self.root.as_deref().cloned().unwrap_or(root);
         error.insert("root_cause".into(), json!([root]));
         if let Value::Object(cause) = self.cause() {
             error.extend(cause);

@@ -53,7 +53,9 @@ pub fn schema() -> (Schema, Fields) {
         .collect();
     let text_overflow = builder.add_json_field(
         "_tx",
-        JsonObjectOptions::default().set_indexing_options(indexing("standard")).set_expand_dots_enabled(),
+        JsonObjectOptions::default()
+            .set_indexing_options(indexing(super::tokens::TOKENIZER))
+            .set_expand_dots_enabled(),
     );
     let values = builder.add_json_field(
         VALUES,

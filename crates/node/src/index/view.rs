@@ -19,6 +19,8 @@ pub struct StoredDocument {
     pub seq_no: u64,
     /// `_version`.
     pub version: u64,
+    /// `_routing`, where one was given.
+    pub routing: Option<String>,
     /// `_source`, as it was sent (or as the ingest pipeline left it).
     pub source: Bytes,
 }

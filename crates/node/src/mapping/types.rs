@@ -89,6 +89,32 @@ pub struct FieldMapping {
     pub slot: Option<usize>,
 }
 
+impl FieldMapping {
+    /// A number as a floating point field keeps it: `float` and `half_float` have fewer digits than `double`, and
+    /// `scaled_float` keeps multiples of its factor. Queries round their bounds by the same rule.
+    pub fn round(&self, number: f64) -> f64 {
+        match (&self.kind, self.type_name.as_str()) {
+            (FieldType::Float { scaling_factor: Some(factor) }, _) => (number * factor).round() / factor,
+            #[expect(clippy::cast_possible_truncation, reason = "this is what the type does")]
+            (FieldType::Float { .. }, "float") => f64::from(number as f32),
+            (FieldType::Float { .. }, "half_float") => half(number),
+            _ => number,
+        }
+    }
+}
+
+/// The nearest number with 11 significant bits; infinite beyond 65504.
+fn half(number: f64) -> f64 {
+    if number == 0.0 || !number.is_finite() {
+        return number;
+    }
+    // Below 2^-14 the step no longer shrinks.
+    let exponent = number.abs().log2().floor().max(-14.0);
+    let step = (exponent - 10.0).exp2();
+    let rounded = (number / step).round_ties_even() * step;
+    if rounded.abs() > 65504.0 { f64::INFINITY.copysign(number) } else { rounded }
+}
+
 /// Fields by full path: what queries, sorts and aggregations look things up in. `mapping::Mapping` holds one of
 /// these beside the tree it prints.
 #[derive(Debug, Clone, Default)]

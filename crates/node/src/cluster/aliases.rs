@@ -1,0 +1,192 @@
+//! Changing aliases: all actions of a request, or none.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::meta::Alias;
+use super::{Cluster, INDEX, IndexMeta, IndicesOptions, names, saved};
+use crate::error::{ApiError, Result};
+use crate::index::{Index, IndexState};
+use crate::mapping::simple_match;
+
+/// One action of `_aliases`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AliasAction {
+    /// Adds or replaces aliases.
+    Add {
+        /// Index expressions.
+        indices: Vec<String>,
+        /// Alias names.
+        aliases: Vec<String>,
+        /// What they are.
+        alias: Alias,
+    },
+    /// Removes aliases.
+    Remove {
+        /// Index expressions.
+        indices: Vec<String>,
+        /// Alias names or patterns.
+        aliases: Vec<String>,
+        /// `must_exist`: `Some(false)` makes a missing alias no error.
+        must_exist: Option<bool>,
+    },
+    /// Deletes indexes.
+    RemoveIndex {
+        /// Index expressions.
+        indices: Vec<String>,
+    },
+}
+
+/// 404 `aliases_not_found_exception`.
+pub fn missing(aliases: &[String]) -> ApiError {
+    let names = aliases.join(",");
+    ApiError::new(StatusCode::NOT_FOUND, "aliases_not_found_exception", format!("aliases [{names}] missing"))
+        .with("resource.type", json!("aliases"))
+        .with("resource.id", json!(names))
+}
+
+/// 500 as Elasticsearch words it.
+pub(super) fn two_write_indexes(alias: &str, indexes: &[&str]) -> ApiError {
+    ApiError::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "illegal_state_exception",
+        format!("alias [{alias}] has more than one write index [{}]", indexes.join(",")),
+    )
+}
+
+impl Cluster {
+    /// Applies actions in order; nothing is changed when one fails. Blocks.
+    ///
+    /// # Errors
+    /// 400 and 404 as Elasticsearch words them.
+    pub fn change_aliases(&self, actions: &[AliasAction]) -> Result<()> {
+        let held = self.change();
+        let indexes = self.indexes();
+        let mut after: BTreeMap<String, BTreeMap<String, Alias>> =
+            indexes.iter().map(|(name, index)| (name.clone(), index.settings().aliases.clone())).collect();
+        let mut removed: Vec<Arc<Index>> = Vec::new();
+        for action in actions {
+            match action {
+                AliasAction::RemoveIndex { indices } => {
+                    for index in self.concrete(indices)? {
+                        after.remove(index.name());
+                        removed.push(index);
+                    }
+                }
+                AliasAction::Add { indices, aliases, alias } => {
+                    let targets = self.concrete(indices)?;
+                    for name in aliases {
+                        names::check_alias(name)?;
+                        for index in &targets {
+                            if let Some(all) = after.get_mut(index.name()) {
+                                all.insert(name.clone(), alias.clone());
+                            }
+                        }
+                    }
+                }
+                AliasAction::Remove { indices, aliases, must_exist } => {
+                    let mut any = false;
+                    for index in self.concrete(indices)? {
+                        if let Some(all) = after.get_mut(index.name()) {
+                            let before = all.len();
+                            all.retain(|name, _| !aliases.iter().any(|pattern| simple_match(pattern, name)));
+                            any |= all.len() < before;
+                        }
+                    }
+                    if !any && *must_exist != Some(false) {
+                        return Err(missing(aliases));
+                    }
+                }
+            }
+        }
+        check(&after)?;
+        let mut changed = Vec::new();
+        for (name, aliases) in after {
+            if let Some(index) = indexes.get(&name)
+                && index.settings().aliases != aliases
+            {
+                changed.push((index, aliases));
+            }
+        }
+        // Locked in order of names, so that no two changes wait for each other.
+        let locks: Vec<_> = changed.iter().map(|(index, _)| index.change()).collect();
+        let mut states = Vec::new();
+        for (index, aliases) in &changed {
+            let old = index.state();
+            let meta = IndexMeta { aliases: aliases.clone(), ..(*old.meta).clone() };
+            states.push((*index, IndexState { meta: Arc::new(meta), ..(*old).clone() }));
+        }
+        let values: Vec<(&str, Value)> =
+            states.iter().map(|(index, state)| (index.name(), saved(state))).collect();
+        let writes: Vec<_> = values.iter().map(|(name, value)| (INDEX, *name, Some(value))).collect();
+        self.store.meta_write(&writes)?;
+        for (index, state) in states {
+            index.replace_state(state);
+        }
+        drop(locks);
+        drop(held);
+        if removed.is_empty() { Ok(()) } else { self.delete(&removed) }
+    }
+
+    /// Indexes of expressions that cannot be aliases.
+    fn concrete(&self, expressions: &[String]) -> Result<Vec<Arc<Index>>> {
+        let options = IndicesOptions { allow_no_indices: false, ..IndicesOptions::default() };
+        let expression = expressions.join(",");
+        for name in expressions.iter().flat_map(|text| text.split(',')) {
+            let is_alias = self.index(name).is_none()
+                && self.indexes().values().any(|index| index.settings().aliases.contains_key(name));
+            if is_alias {
+                return Err(ApiError::illegal_argument(format!(
+                    "The provided expression [{name}] matches an alias, specify the corresponding concrete indices \
+                     instead."
+                )));
+            }
+        }
+        Ok(self.resolve(&expression, options)?.into_iter().map(|resolved| resolved.index).collect())
+    }
+}
+
+/// Rules that only all aliases together can break.
+fn check(after: &BTreeMap<String, BTreeMap<String, Alias>>) -> Result<()> {
+    let mut by_alias: BTreeMap<&str, Vec<(&str, &Alias)>> = BTreeMap::new();
+    for (index, aliases) in after {
+        for (name, alias) in aliases {
+            by_alias.entry(name).or_default().push((index, alias));
+        }
+    }
+    for (name, indexes) in by_alias {
+        if after.contains_key(name) {
+            return Err(names::invalid_alias(
+                name,
+                "an index, data stream, ESQL view, or ESQL dataset exists with the same name as the alias",
+            ));
+        }
+        let write: Vec<&str> = indexes
+            .iter()
+            .filter(|(_, alias)| alias.is_write_index == Some(true))
+            .map(|(index, _)| *index)
+            .collect();
+        if write.len() > 1 {
+            return Err(two_write_indexes(name, &write));
+        }
+        let (hidden, shown): (Vec<_>, Vec<_>) =
+            indexes.iter().partition(|(_, alias)| alias.is_hidden == Some(true));
+        if !hidden.is_empty() && !shown.is_empty() {
+            let list = |of: &[&(&str, &Alias)]| of.iter().map(|(index, _)| *index).collect::<Vec<_>>().join(",");
+            return Err(ApiError::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "illegal_state_exception",
+                format!(
+                    "alias [{name}] has is_hidden set to true on indices [{}] but does not have is_hidden set to true on \
+                     indices [{}]; alias must have the same is_hidden setting on all indices",
+                    list(&hidden),
+                    list(&shown)
+                ),
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! Creating and deleting indexes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::meta::{Alias, IndexMeta, parse_settings};
+use super::{Cluster, INDEX, names, new_uuid, now_ms, saved, state_of};
+use crate::error::{ApiError, Result};
+use crate::index::Index;
+use crate::mapping::Tree;
+
+/// What a new index is made of: the body of its request, or of a template.
+#[derive(Debug, Clone, Default)]
+pub struct NewIndex {
+    /// Settings by full name.
+    pub settings: BTreeMap<String, Value>,
+    /// Mapping, when one is given.
+    pub mapping: Option<Value>,
+    /// Aliases.
+    pub aliases: BTreeMap<String, Alias>,
+}
+
+impl NewIndex {
+    /// Reads `{"settings", "mappings", "aliases"}`; `unknown` words the error of other keys.
+    ///
+    /// # Errors
+    /// 400.
+    pub fn parse(body: &Value, unknown: impl Fn(&str) -> ApiError) -> Result<Self> {
+        let Value::Object(members) = body else { return Err(ApiError::parsing("an object is expected")) };
+        let mut new = Self::default();
+        for (key, value) in members {
+            match key.as_str() {
+                "settings" => new.settings = parse_settings(value)?,
+                "mappings" if value.is_null() => {}
+                "mappings" => new.mapping = Some(value.clone()),
+                "aliases" => new.aliases = parse_aliases(value)?,
+                other => return Err(unknown(other)),
+            }
+        }
+        Ok(new)
+    }
+
+    /// The parts of `over` win.
+    pub(super) fn overlay(&mut self, over: Self) {
+        self.settings.extend(over.settings);
+        self.aliases.extend(over.aliases);
+        // Mappings are merged by the caller, field by field.
+    }
+}
+
+fn parse_aliases(value: &Value) -> Result<BTreeMap<String, Alias>> {
+    let Value::Object(members) = value else {
+        return Err(ApiError::parsing("key [aliases] must be an object"));
+    };
+    members
+        .iter()
+        .map(|(name, body)| {
+            names::check_alias(name)?;
+            Ok((name.clone(), Alias::parse(name, body)?))
+        })
+        .collect()
+}
+
+/// 400 for a key of `PUT /index` that does not exist.
+pub fn unknown_key(key: &str) -> ApiError {
+    ApiError::new(
+        StatusCode::BAD_REQUEST,
+        "parse_exception",
+        format!("unknown key [{key}] for create index"),
+    )
+}
+
+impl Cluster {
+    /// Creates an index. Blocks for some milliseconds.
+    ///
+    /// # Errors
+    /// 400 when it exists, or any part of it cannot be.
+    pub fn create(&self, name: &str, body: Option<&Value>) -> Result<Arc<Index>> {
+        names::check_index(name)?;
+        let new = match body {
+            Some(body) => NewIndex::parse(body, unknown_key)?,
+            None => NewIndex::default(),
+        };
+        let _held = self.change();
+        self.check_free(name)?;
+        self.create_held(name, new)
+    }
+
+    /// The index writes to `target` go to; created, by its template when there is one.
+    ///
+    /// # Errors
+    /// 400 for names that cannot be, 404 when an alias is required.
+    pub fn write_target(&self, target: &str, require_alias: bool) -> Result<Arc<Index>> {
+        if let Some(index) = self.existing_write_target(target, require_alias)? {
+            return Ok(index);
+        }
+        names::check_index(target)?;
+        let _held = self.change();
+        // Another request may have been faster.
+        match self.existing_write_target(target, require_alias)? {
+            Some(index) => Ok(index),
+            None => self.create_held(target, NewIndex::default()),
+        }
+    }
+
+    fn check_free(&self, name: &str) -> Result<()> {
+        let indexes = self.indexes();
+        if let Some(index) = indexes.get(name) {
+            return Err(ApiError::new(
+                StatusCode::BAD_REQUEST,
+                "resource_already_exists_exception",
+                format!("index [{name}/{}] already exists", index.uuid()),
+            )
+            .with("index_uuid", json!(&**index.uuid()))
+            .with("index", json!(name)));
+        }
+        if indexes.values().any(|index| index.settings().aliases.contains_key(name)) {
+            return Err(names::invalid_index(name, "already exists as alias"));
+        }
+        Ok(())
+    }
+
+    fn create_held(&self, name: &str, new: NewIndex) -> Result<Arc<Index>> {
+        let (template, mut mappings) = self.template_for(name)?;
+        let mut all = template;
+        mappings.extend(new.mapping.clone());
+        all.overlay(new);
+        for alias in all.aliases.keys() {
+            if alias == name || self.index(alias).is_some() {
+                return Err(names::invalid_alias(
+                    alias,
+                    "an index, data stream, ESQL view, or ESQL dataset exists with the same name as the alias",
+                ));
+            }
+        }
+        all.settings.retain(|_, value| !value.is_null());
+        let meta = IndexMeta::new(new_uuid(), now_ms(), all.settings, all.aliases)?;
+        self.check_write_aliases(name, &meta)?;
+        let limits = meta.limits();
+        let mut state = state_of(meta, Tree::default(), &BTreeMap::new())?;
+        for mapping in mappings {
+            let merged = state.mapping.merged(Tree::parse(&mapping)?, &state.analyzers, limits)?;
+            state.mapping = Arc::new(merged);
+        }
+        // The rows first: a crash in between leaves rows without index, which the next start removes.
+        self.store.rows(&state.meta.uuid)?;
+        self.put_meta(INDEX, name, &saved(&state))?;
+        let index = Index::open(name, state, &self.store, &self.writer, &self.folder)?;
+        self.set_indexes(|indexes| {
+            indexes.insert(name.to_owned(), index.clone());
+        });
+        tracing::info!(index = name, "index created");
+        Ok(index)
+    }
+
+    fn check_write_aliases(&self, name: &str, meta: &IndexMeta) -> Result<()> {
+        for (alias, body) in &meta.aliases {
+            if body.is_write_index != Some(true) {
+                continue;
+            }
+            let indexes = self.indexes();
+            let other = indexes.values().find(|index| {
+                index.settings().aliases.get(alias).is_some_and(|alias| alias.is_write_index == Some(true))
+            });
+            if let Some(other) = other {
+                return Err(super::aliases::two_write_indexes(alias, &[other.name(), name]));
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes indexes. The metadata goes first, in one commit; the rest is removed now or, after a crash, at the next
+    /// start. Blocks.
+    ///
+    /// # Errors
+    /// 500 when the disk fails.
+    pub fn delete(&self, indexes: &[Arc<Index>]) -> Result<()> {
+        let _held = self.change();
+        let changes: Vec<_> = indexes.iter().map(|index| (INDEX, index.name(), None)).collect();
+        self.store.meta_write(&changes)?;
+        for index in indexes {
+            // A change of its state that has begun must not save it again.
+            let held = index.change();
+            index.mark_deleted();
+            drop(held);
+        }
+        // Again, for a state that was saved between the first removal and the mark.
+        self.store.meta_write(&changes)?;
+        self.set_indexes(|all| {
+            for index in indexes {
+                all.remove(index.name());
+            }
+        });
+        for index in indexes {
+            index.stop();
+            self.store.drop_rows(index.rows())?;
+            match std::fs::remove_dir_all(index.folder()) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    // The next start tries again.
+                    tracing::warn!(index = index.name(), %error, "cannot remove the folder of a deleted index");
+                }
+                _ => {}
+            }
+            tracing::info!(index = index.name(), "index deleted");
+        }
+        Ok(())
+    }
+}
