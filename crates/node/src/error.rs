@@ -6,6 +6,9 @@ use serde_json::{Map, Value, json};
 /// Result of every fallible operation of the node.
 pub type Result<T, E = ApiError> = std::result::Result<T, E>;
 
+/// Member of `extra` that holds another root cause than the error itself.
+const ROOT_CAUSE: &str = "root_cause";
+
 /// One error as Elasticsearch words it: a status, a snake-case `type`, a `reason`, and optional extra members
 /// (`index`, `index_uuid`, `line`, `caused_by`, ...).
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -19,14 +22,12 @@ pub struct ApiError {
     pub reason: String,
     /// Further members of the error object, in order.
     pub extra: Map<String, Value>,
-    /// `root_cause`, where Elasticsearch shows another error there than this one.
-    root: Option<Box<Value>>,
 }
 
 impl ApiError {
     /// An error with no extra members.
     pub fn new(status: StatusCode, kind: &'static str, reason: impl Into<String>) -> Self {
-        Self { status, kind, reason: reason.into(), extra: Map::new(), root: None }
+        Self { status, kind, reason: reason.into(), extra: Map::new() }
     }
 
     /// 400 `illegal_argument_exception`: a value that is not allowed, or a feature this node does not have.
@@ -62,13 +63,12 @@ impl ApiError {
 
     /// Wraps an error as Elasticsearch does while it unwinds: `cause` is shown as root cause and as `caused_by`.
     #[must_use]
-    pub fn caused_by(mut self, cause: &Self) -> Self {
+    pub fn caused_by(self, cause: &Self) -> Self {
         let mut root = cause.cause();
         if let Some(root) = root.as_object_mut() {
             root.remove("caused_by");
         }
-        self.root = Some(Box::new(root));
-        self.with("caused_by", cause.cause())
+        self.with(ROOT_CAUSE, root).with("caused_by", cause.cause())
     }
 
     /// Adds a cause that is no Elasticsearch exception: the root cause stays this error.
@@ -83,6 +83,7 @@ impl ApiError {
         object.insert("type".into(), self.kind.into());
         object.insert("reason".into(), self.reason.clone().into());
         object.extend(self.extra.clone());
+        object.remove(ROOT_CAUSE);
         Value::Object(object)
     }
 
@@ -93,7 +94,7 @@ impl ApiError {
         if let Some(root) = root.as_object_mut() {
             root.remove("caused_by");
         }
-        let root = self.root.as_deref().cloned().unwrap_or(root);
+        let root = self.extra.get(ROOT_CAUSE).cloned().unwrap_or(root);
         error.insert("root_cause".into(), json!([root]));
         if let Value::Object(cause) = self.cause() {
             error.extend(cause);

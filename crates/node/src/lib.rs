@@ -5,6 +5,7 @@
 
 pub mod aggs;
 pub mod analysis;
+pub mod cluster;
 pub mod dates;
 pub mod error;
 pub mod http;
@@ -12,10 +13,12 @@ pub mod index;
 pub mod ingest;
 pub mod lock;
 pub mod mapping;
-pub mod node;
+mod node;
 pub mod query;
 pub mod rest;
 pub mod search;
+pub mod store;
 
 pub use http::{Credential, TlsFiles};
 pub use lock::{RunningNode, discover};
+pub use node::{Node, NodeError, NodeHandle, NodeOptions};

@@ -175,7 +175,8 @@ fn check(after: &BTreeMap<String, BTreeMap<String, Alias>>) -> Result<()> {
         let (hidden, shown): (Vec<_>, Vec<_>) =
             indexes.iter().partition(|(_, alias)| alias.is_hidden == Some(true));
         if !hidden.is_empty() && !shown.is_empty() {
-            let list = |of: &[&(&str, &Alias)]| of.iter().map(|(index, _)| *index).collect::<Vec<_>>().join(",");
+            let list =
+                |of: &[&(&str, &Alias)]| of.iter().map(|(index, _)| *index).collect::<Vec<_>>().join(",");
             return Err(ApiError::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "illegal_state_exception",

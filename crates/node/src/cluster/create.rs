@@ -66,11 +66,7 @@ fn parse_aliases(value: &Value) -> Result<BTreeMap<String, Alias>> {
 
 /// 400 for a key of `PUT /index` that does not exist.
 pub fn unknown_key(key: &str) -> ApiError {
-    ApiError::new(
-        StatusCode::BAD_REQUEST,
-        "parse_exception",
-        format!("unknown key [{key}] for create index"),
-    )
+    ApiError::new(StatusCode::BAD_REQUEST, "parse_exception", format!("unknown key [{key}] for create index"))
 }
 
 impl Cluster {
@@ -179,22 +175,21 @@ impl Cluster {
     /// 500 when the disk fails.
     pub fn delete(&self, indexes: &[Arc<Index>]) -> Result<()> {
         let _held = self.change();
+        let mut indexes: Vec<Arc<Index>> = indexes.to_vec();
+        indexes.sort_by(|a, b| a.name().cmp(b.name()));
+        indexes.dedup_by(|a, b| a.name() == b.name());
+        // Nobody may save the state of an index again behind its removal.
+        let held: Vec<_> = indexes.iter().map(|index| index.change()).collect();
         let changes: Vec<_> = indexes.iter().map(|index| (INDEX, index.name(), None)).collect();
         self.store.meta_write(&changes)?;
-        for index in indexes {
-            // A change of its state that has begun must not save it again.
-            let held = index.change();
-            index.mark_deleted();
-            drop(held);
-        }
-        // Again, for a state that was saved between the first removal and the mark.
-        self.store.meta_write(&changes)?;
+        indexes.iter().for_each(|index| index.mark_deleted());
+        drop(held);
         self.set_indexes(|all| {
-            for index in indexes {
+            for index in &indexes {
                 all.remove(index.name());
             }
         });
-        for index in indexes {
+        for index in &indexes {
             index.stop();
             self.store.drop_rows(index.rows())?;
             match std::fs::remove_dir_all(index.folder()) {

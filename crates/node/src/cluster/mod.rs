@@ -14,26 +14,30 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
+use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
-pub use aliases::AliasAction;
+pub use aliases::{AliasAction, missing as missing_aliases};
 pub use bulk::{Action, BulkOp, ItemResult, Outcome, Refresh, WriteResult};
 pub use create::NewIndex;
 pub use meta::{Alias, IndexMeta};
 pub use resolve::{IndicesOptions, Resolved};
-pub use update::UpdateBody;
+pub use update::{UpdateBody, validation};
 
 use crate::analysis::Analyzers;
 use crate::error::{ApiError, Result};
 use crate::index::{Index, IndexState};
+use crate::ingest::{Pipelines, builtin_pipelines};
 use crate::mapping::{Mapping, Tree};
 use crate::store::{Store, StoreWriter};
 
 /// Section of the metadata that holds indexes.
 const INDEX: &str = "index";
+/// Section of the metadata that holds ingest pipelines.
+pub const PIPELINE: &str = "pipeline";
 /// Bytes of documents between their request and tantivy, in units of [`BUDGET_UNIT`].
 const WRITE_BUDGET_BYTES: usize = 48 * 1024 * 1024;
 const BUDGET_UNIT: usize = 1024;
@@ -48,6 +52,7 @@ pub struct Cluster {
     /// Held while indexes, aliases or templates change.
     changing: Mutex<()>,
     budget: Arc<Semaphore>,
+    pipelines: Arc<Pipelines>,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -67,6 +72,7 @@ impl Cluster {
         let store = Store::open(&path.join("store"))?;
         let saved = store.meta_section(INDEX)?;
         remove_orphans(&store, &folder, &saved)?;
+        let pipelines = load_pipelines(&store)?;
         let (writer, thread) = StoreWriter::start(store.clone())?;
         let mut indexes = BTreeMap::new();
         for (name, value) in saved {
@@ -82,6 +88,7 @@ impl Cluster {
             indexes: RwLock::new(Arc::new(indexes)),
             changing: Mutex::new(()),
             budget: Arc::new(Semaphore::new(WRITE_BUDGET_BYTES / BUDGET_UNIT)),
+            pipelines: Arc::new(pipelines),
         }))
     }
 
@@ -106,6 +113,11 @@ impl Cluster {
     /// The index called `name`; aliases do not count.
     pub fn index(&self, name: &str) -> Option<Arc<Index>> {
         self.indexes().get(name).cloned()
+    }
+
+    /// The node's ingest pipelines; definitions are saved in the section [`PIPELINE`] by whoever changes them.
+    pub fn pipelines(&self) -> &Arc<Pipelines> {
+        &self.pipelines
     }
 
     fn set_indexes(&self, change: impl FnOnce(&mut BTreeMap<String, Arc<Index>>)) {
@@ -150,7 +162,11 @@ impl Cluster {
     }
 
     /// Computes the new state of an index from the current one, saves it, and makes it current.
-    fn change_index(&self, index: &Index, change: impl FnOnce(&IndexState) -> Result<IndexState>) -> Result<()> {
+    fn change_index(
+        &self,
+        index: &Index,
+        change: impl FnOnce(&IndexState) -> Result<IndexState>,
+    ) -> Result<()> {
         let _held = index.change();
         if index.is_deleted() {
             return Err(ApiError::index_not_found(index.name()));
@@ -180,13 +196,15 @@ impl Cluster {
     pub fn put_settings(&self, index: &Index, body: &Value, preserve: bool) -> Result<()> {
         // `{"settings": {..}}` and the settings themselves are both allowed.
         let body = match body {
-            Value::Object(members) if members.len() == 1 && members.contains_key("settings") => &members["settings"],
+            Value::Object(members) if members.len() == 1 && members.contains_key("settings") => {
+                &members["settings"]
+            }
             body => body,
         };
         let changes = meta::parse_settings(body)?;
         if changes.is_empty() {
             return Err(ApiError::new(
-                axum::http::StatusCode::BAD_REQUEST,
+                StatusCode::BAD_REQUEST,
                 "action_request_validation_exception",
                 "Validation Failed: 1: no settings to update;",
             ));
@@ -209,6 +227,16 @@ impl Cluster {
             Ok(IndexState { meta: Arc::new(meta), ..state.clone() })
         })
     }
+}
+
+/// The saved pipelines; a new node gets the built-in ones.
+fn load_pipelines(store: &Store) -> Result<Pipelines> {
+    for (id, definition) in builtin_pipelines() {
+        if store.meta_get(PIPELINE, id)?.is_none() {
+            store.meta_write(&[(PIPELINE, id, Some(&definition))])?;
+        }
+    }
+    Pipelines::load(store.meta_section(PIPELINE)?)
 }
 
 /// A new index's state from its parts.
@@ -262,7 +290,7 @@ fn remove_orphans(store: &Store, folder: &Path, saved: &[(String, Value)]) -> Re
 }
 
 /// 22 characters, as Elasticsearch's UUIDs.
-fn new_uuid() -> String {
+pub fn new_uuid() -> String {
     // A leading `-` or `_` reads badly in tools.
     loop {
         let text = URL_SAFE_NO_PAD.encode(uuid::Uuid::new_v4().as_bytes());

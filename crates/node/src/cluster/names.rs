@@ -90,18 +90,12 @@ mod tests {
         for (name, why) in [
             ("A", "must be lowercase"),
             ("_a", "must not start with '_', '-', or '+'"),
-            (
-                "a b",
-                "must not contain the following characters [' ','\"','*',',','/','<','>','?','\\','|']",
-            ),
+            ("a b", "must not contain the following characters [' ','\"','*',',','/','<','>','?','\\','|']"),
             ("a#b", "must not contain '#'"),
             ("a:b", "must not contain ':'"),
             ("..", "must not be '.' or '..'"),
         ] {
-            assert_eq!(
-                check_index(name).unwrap_err().reason,
-                format!("Invalid index name [{name}], {why}")
-            );
+            assert_eq!(check_index(name).unwrap_err().reason, format!("Invalid index name [{name}], {why}"));
         }
         assert!(check_index(&"a".repeat(256)).is_err());
         assert!(check_alias("Upper").is_ok());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::Cluster;
@@ -171,7 +172,7 @@ impl Cluster {
 
 fn no_alias(target: &str) -> ApiError {
     ApiError::new(
-        axum::http::StatusCode::NOT_FOUND,
+        StatusCode::NOT_FOUND,
         "index_not_found_exception",
         format!("no such index [{target}] and [require_alias] request flag is [true] and [{target}] is not an alias"),
     )
@@ -179,15 +180,11 @@ fn no_alias(target: &str) -> ApiError {
     .with("index", json!(target))
 }
 
-fn expand(
-    indexes: &BTreeMap<String, Arc<Index>>,
-    pattern: &str,
-    options: IndicesOptions,
-    found: &mut Found,
-) {
+fn expand(indexes: &BTreeMap<String, Arc<Index>>, pattern: &str, options: IndicesOptions, found: &mut Found) {
     let shows = |name: &str, hidden: bool| {
         if hidden {
-            options.expand_hidden || (options.expand_open && pattern.starts_with('.') && name.starts_with('.'))
+            options.expand_hidden
+                || (options.expand_open && pattern.starts_with('.') && name.starts_with('.'))
         } else {
             options.expand_open
         }

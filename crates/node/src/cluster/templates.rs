@@ -34,7 +34,10 @@ fn invalid(name: &str, cause: &str) -> ApiError {
 
 fn names(value: &Value, key: &str) -> Result<Vec<String>> {
     let text = |value: &Value| {
-        value.as_str().map(str::to_owned).ok_or_else(|| ApiError::illegal_argument(format!("[{key}] must be text")))
+        value
+            .as_str()
+            .map(str::to_owned)
+            .ok_or_else(|| ApiError::illegal_argument(format!("[{key}] must be text")))
     };
     match value {
         Value::Array(items) => items.iter().map(text).collect(),
@@ -59,9 +62,12 @@ fn normalized(value: &Value) -> Result<Value> {
                 Some(mapping) => Tree::parse(mapping)?.to_json(),
                 None => continue,
             },
-            "aliases" => {
-                new.aliases.iter().map(|(name, alias)| (name.clone(), alias.to_json())).collect::<Map<_, _>>().into()
-            }
+            "aliases" => new
+                .aliases
+                .iter()
+                .map(|(name, alias)| (name.clone(), alias.to_json()))
+                .collect::<Map<_, _>>()
+                .into(),
             _ => value.clone(),
         };
         out.insert(key.clone(), value);
@@ -181,7 +187,9 @@ impl Cluster {
     /// # Errors
     /// 404 when a name without wildcard does not exist.
     pub fn templates(&self, pattern: Option<&str>) -> Result<Vec<(String, Value)>> {
-        self.matching(TEMPLATE, pattern, |name| not_found(format!("index template matching [{name}] not found")))
+        self.matching(TEMPLATE, pattern, |name| {
+            not_found(format!("index template matching [{name}] not found"))
+        })
     }
 
     /// As [`Cluster::templates`], for component templates.

@@ -50,10 +50,7 @@ const SEQ_NO: usize = 1;
 impl IndexDocument {
     /// A document that is found by its `_id` only.
     pub fn new(fields: &Fields, id: &str) -> Self {
-        let first = [
-            (fields.id, FieldValue::Text(id.to_owned())),
-            (fields.seq_no, FieldValue::Unsigned(0)),
-        ];
+        let first = [(fields.id, FieldValue::Text(id.to_owned())), (fields.seq_no, FieldValue::Unsigned(0))];
         Self { fields: first.into(), budget: None }
     }
 

@@ -13,8 +13,7 @@ use tantivy::{IndexReader, IndexWriter, ReloadPolicy, Term};
 
 use super::document::IndexDocument;
 use super::schema::{self, SCHEMA_VERSION};
-use super::{Index, IndexOp, Marker, Message, Pair, tokens};
-use crate::analysis;
+use super::{Index, IndexOp, Marker, Message, Pair};
 use crate::error::{ApiError, Result};
 use crate::store::Row;
 
@@ -118,16 +117,18 @@ impl Engine {
             Ok((tantivy, found)) if found <= next_seq_no => (tantivy, found),
             outcome => {
                 if folder.join("meta.json").exists() {
-                    let reason = outcome.err().map_or_else(|| "it is ahead of the store".to_owned(), |e| e.to_string());
+                    let reason = outcome
+                        .err()
+                        .map_or_else(|| "it is ahead of the store".to_owned(), |e| e.to_string());
                     tracing::warn!(index = index.name(), reason, "rebuilding the index from the store");
                 }
                 (create_folder(&folder)?, 0)
             }
         };
-        tantivy.tokenizers().register("standard", analysis::tantivy_standard());
-        tantivy.tokenizers().register(tokens::TOKENIZER, tokens::analyzer());
+        schema::register_tokenizers(&tantivy);
         let reader = tantivy.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        let mut engine = Self { index, folder, tantivy, reader, writer: None, applied: found, committed: found };
+        let mut engine =
+            Self { index, folder, tantivy, reader, writer: None, applied: found, committed: found };
         if found < next_seq_no {
             engine.catch_up(snapshot, next_seq_no)?;
         }

@@ -164,7 +164,11 @@ pub struct Index {
 
 impl std::fmt::Debug for Index {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Index").field("name", &self.name).field("uuid", &self.uuid).finish_non_exhaustive()
+        formatter
+            .debug_struct("Index")
+            .field("name", &self.name)
+            .field("uuid", &self.uuid)
+            .finish_non_exhaustive()
     }
 }
 
@@ -330,7 +334,7 @@ impl Index {
     pub async fn stats(&self) -> Result<IndexStats> {
         let view = self.view().await?;
         let segments = view.searcher.segment_readers();
-        let search_bytes = view.searcher.space_usage().map(|usage| usage.total().get_bytes())?;
+        let search_bytes = view.searcher.space_usage().map_err(ApiError::internal)?.total().get_bytes();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Ok(IndexStats {
             documents: view.searcher.num_docs(),

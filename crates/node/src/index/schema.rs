@@ -69,3 +69,9 @@ pub fn schema() -> (Schema, Fields) {
     let field_names = builder.add_text_field("_field_names", STRING);
     (builder.build(), Fields { id, seq_no, text, text_overflow, values, field_names })
 }
+
+/// Registers the tokenizers the schema names. Every index that is opened or made needs them.
+pub fn register_tokenizers(index: &tantivy::Index) {
+    index.tokenizers().register("standard", crate::analysis::tantivy_standard());
+    index.tokenizers().register(super::tokens::TOKENIZER, super::tokens::analyzer());
+}

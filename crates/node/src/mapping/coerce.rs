@@ -39,19 +39,6 @@ fn wrong_token(reason: String) -> Refused {
     }
 }
 
-fn token_name(value: &Json<'_>) -> &'static str {
-    match value {
-        Json::Null => "VALUE_NULL",
-        Json::Bool(true) => "VALUE_TRUE",
-        Json::Bool(false) => "VALUE_FALSE",
-        Json::Integer(_) | Json::Big(_) => "VALUE_NUMBER_INT",
-        Json::Float(_) => "VALUE_NUMBER_FLOAT",
-        Json::Text(_) => "VALUE_STRING",
-        Json::Array(_) => "START_ARRAY",
-        Json::Object(_) => "START_OBJECT",
-    }
-}
-
 /// Any scalar as text.
 ///
 /// # Errors
@@ -59,7 +46,9 @@ fn token_name(value: &Json<'_>) -> &'static str {
 pub fn text<'a>(value: &Json<'a>) -> Result<Cow<'a, str>, Refused> {
     match value {
         Json::Text(text) => Ok(text.clone()),
-        Json::Object(_) | Json::Array(_) => Err(illegal(format!("Expected text but found {}", token_name(value)))),
+        Json::Object(_) | Json::Array(_) => {
+            Err(illegal(format!("Expected text but found {}", value.token())))
+        }
         other => Ok(Cow::Owned(other.to_string())),
     }
 }
@@ -82,7 +71,7 @@ pub fn value(target: &Target, value: &Json<'_>) -> Result<Option<FieldValue>, Re
             Json::Text(_) | Json::Null => Ok(None),
             other => Err(wrong_token(format!(
                 "Current token ({}) not VALUE_STRING or VALUE_EMBEDDED_OBJECT, can not access as binary",
-                token_name(other)
+                other.token()
             ))),
         },
     }
@@ -121,7 +110,11 @@ fn integer(
         _ => out_of_int(shown, name, min, max),
     };
     let whole = |number: i64, shown: &str| {
-        if (min..=max).contains(&number) { Ok(Some(FieldValue::Integer(number))) } else { Err(out_of_range(shown)) }
+        if (min..=max).contains(&number) {
+            Ok(Some(FieldValue::Integer(number)))
+        } else {
+            Err(out_of_range(shown))
+        }
     };
     let fraction = |number: f64, shown: &str| {
         if !mapping.coerce && number.fract() != 0.0 {
@@ -146,7 +139,7 @@ fn integer(
         Json::Object(_) => Err(illegal("Cannot parse object as number")),
         other => Err(wrong_token(format!(
             "Current token ({}) not numeric, can not use numeric value accessors",
-            token_name(other)
+            other.token()
         ))),
     }
 }
@@ -183,7 +176,7 @@ fn float(mapping: &FieldMapping, value: &Json<'_>) -> Result<Option<FieldValue>,
         other => {
             return Err(wrong_token(format!(
                 "Current token ({}) not numeric, can not use numeric value accessors",
-                token_name(other)
+                other.token()
             )));
         }
     };
@@ -201,9 +194,11 @@ fn boolean(value: &Json<'_>) -> Result<Option<FieldValue>, Refused> {
         Json::Text(text) => match &**text {
             "true" => Ok(Some(FieldValue::Boolean(true))),
             "false" | "" => Ok(Some(FieldValue::Boolean(false))),
-            other => Err(illegal(format!("Failed to parse value [{other}] as only [true] or [false] are allowed."))),
+            other => Err(illegal(format!(
+                "Failed to parse value [{other}] as only [true] or [false] are allowed."
+            ))),
         },
-        other => Err(wrong_token(format!("Current token ({}) not of boolean type", token_name(other)))),
+        other => Err(wrong_token(format!("Current token ({}) not of boolean type", other.token()))),
     }
 }
 

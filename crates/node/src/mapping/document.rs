@@ -145,7 +145,8 @@ fn explain(mut failure: Failure, id: &str, source: &[u8]) -> ApiError {
         }
         Problem::Key(reason) => {
             let at = place(locate::Of::Key);
-            bad_document(format!("{at} failed to parse: {reason}")).because("illegal_argument_exception", reason)
+            bad_document(format!("{at} failed to parse: {reason}"))
+                .because("illegal_argument_exception", reason)
         }
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 
 /// Deepest nesting of a document that is read. serde_json itself stops at 128.
 const DEPTH_LIMIT: usize = 120;
@@ -38,6 +39,40 @@ pub fn read(bytes: &[u8]) -> serde_json::Result<Json<'_>> {
     let value = Seed(0).deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(value)
+}
+
+impl Json<'_> {
+    /// Elasticsearch's name of the token the value starts with.
+    pub fn token(&self) -> &'static str {
+        match self {
+            Self::Null => "VALUE_NULL",
+            Self::Bool(true) => "VALUE_TRUE",
+            Self::Bool(false) => "VALUE_FALSE",
+            Self::Integer(_) | Self::Big(_) => "VALUE_NUMBER_INT",
+            Self::Float(_) => "VALUE_NUMBER_FLOAT",
+            Self::Text(_) => "VALUE_STRING",
+            Self::Array(_) => "START_ARRAY",
+            Self::Object(_) => "START_OBJECT",
+        }
+    }
+
+    /// An owned tree.
+    pub fn to_value(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(flag) => (*flag).into(),
+            Self::Integer(number) => (*number).into(),
+            Self::Big(number) => (*number).into(),
+            Self::Float(number) => (*number).into(),
+            Self::Text(text) => (&**text).into(),
+            Self::Array(items) => items.iter().map(Self::to_value).collect::<Vec<_>>().into(),
+            Self::Object(members) => members
+                .iter()
+                .map(|(key, value)| (key.to_string(), value.to_value()))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+        }
+    }
 }
 
 impl fmt::Display for Json<'_> {
@@ -171,7 +206,11 @@ impl<'de> Visitor<'de> for Seed {
 
 impl Seed {
     fn deeper<E: de::Error>(self) -> Result<Self, E> {
-        if self.0 >= DEPTH_LIMIT { Err(E::custom("Document nesting is too deep")) } else { Ok(Self(self.0 + 1)) }
+        if self.0 >= DEPTH_LIMIT {
+            Err(E::custom("Document nesting is too deep"))
+        } else {
+            Ok(Self(self.0 + 1))
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Two mappings into one.
 
+use axum::http::StatusCode;
+
 use super::params;
 use super::tree::{FieldNode, Node, ObjectNode, Tree, java};
 use crate::error::{ApiError, Result};
@@ -51,7 +53,7 @@ fn merge_object(path: &str, base: &mut ObjectNode, new: ObjectNode) -> Result<()
     {
         let name = if path.is_empty() { "_doc" } else { path };
         return Err(ApiError::new(
-            axum::http::StatusCode::BAD_REQUEST,
+            StatusCode::BAD_REQUEST,
             "mapper_exception",
             format!("the [enabled] parameter can't be updated for the object mapping [{name}]"),
         ));
@@ -165,7 +167,9 @@ fn check_references_of(tree: &Tree, path: &str, object: &ObjectNode) -> Result<(
                 } else {
                     match tree.field(&target) {
                         None => "an alias must refer to an existing field in the mappings.",
-                        Some(field) if field.type_name == "alias" => "an alias cannot refer to another alias.",
+                        Some(field) if field.type_name == "alias" => {
+                            "an alias cannot refer to another alias."
+                        }
                         Some(_) => continue,
                     }
                 };

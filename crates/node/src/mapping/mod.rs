@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 
 pub use coerce::canonical_ip;
 pub use document::{Parsed, Unknown};
+pub use json::{Json, read as read_json};
 pub use merge::Limits;
 pub use params::boolean as parse_boolean;
 pub use tree::{FieldNode, ObjectNode, Tree};
@@ -115,7 +116,8 @@ impl Mapping {
     /// Reads a document of the store again. It was accepted once; what the mapping says differently since then stays in
     /// its source.
     pub fn reparse(&self, stored: &StoredDocument, fields: &Fields) -> IndexDocument {
-        match document::parse(&self.tree, &self.compiled, fields, &stored.id, &stored.source, Unknown::Ignore) {
+        match document::parse(&self.tree, &self.compiled, fields, &stored.id, &stored.source, Unknown::Ignore)
+        {
             Ok(Parsed::Document(document)) => document,
             Ok(Parsed::Extend(_)) => IndexDocument::new(fields, &stored.id),
             Err(error) => {
@@ -132,7 +134,11 @@ pub fn simple_match(pattern: &str, text: &str) -> bool {
         None => pattern == text,
         Some((head, tail)) => text.strip_prefix(head).is_some_and(|rest| {
             tail.is_empty()
-                || rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| simple_match(tail, &rest[at..]))
+                || rest
+                    .char_indices()
+                    .map(|(at, _)| at)
+                    .chain([rest.len()])
+                    .any(|at| simple_match(tail, &rest[at..]))
         }),
     }
 }

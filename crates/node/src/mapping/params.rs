@@ -1,5 +1,6 @@
 //! Parameters of fields: which exist for which type, what they must look like, and their defaults.
 
+use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::tree::{bad_mapping, java};
@@ -171,7 +172,7 @@ fn checked(path: &str, name: &str, kind: Kind, value: Value) -> Result<Option<Va
             let text = java(&value);
             let count: u64 = text.parse().map_err(|_| {
                 ApiError::new(
-                    axum::http::StatusCode::BAD_REQUEST,
+                    StatusCode::BAD_REQUEST,
                     "number_format_exception",
                     format!("For input string: \"{text}\""),
                 )
@@ -181,7 +182,10 @@ fn checked(path: &str, name: &str, kind: Kind, value: Value) -> Result<Option<Va
         Kind::Number => {
             let number = java(&value).parse::<f64>().ok().filter(|number| *number > 0.0);
             let number = number.ok_or_else(|| {
-                ApiError::illegal_argument(format!("[{name}] must be a positive number, got [{}]", java(&value)))
+                ApiError::illegal_argument(format!(
+                    "[{name}] must be a positive number, got [{}]",
+                    java(&value)
+                ))
             })?;
             Some(json!(number))
         }
@@ -199,15 +203,19 @@ fn checked(path: &str, name: &str, kind: Kind, value: Value) -> Result<Option<Va
         Kind::Format => {
             let text = string(name, &value)?;
             DateFormat::compile(&text).map_err(|error| {
-                let outer =
-                    ApiError::illegal_argument(format!("Error parsing [format] on field [{path}]: {}", error.reason));
+                let outer = ApiError::illegal_argument(format!(
+                    "Error parsing [format] on field [{path}]: {}",
+                    error.reason
+                ));
                 outer.with("caused_by", error.cause())
             })?;
             (text != crate::dates::DEFAULT_FORMAT).then(|| text.into())
         }
         Kind::Names => {
             let names = match &value {
-                Value::Array(items) => items.iter().map(|item| string(name, item)).collect::<Result<Vec<_>>>()?,
+                Value::Array(items) => {
+                    items.iter().map(|item| string(name, item)).collect::<Result<Vec<_>>>()?
+                }
                 other => vec![string(name, other)?],
             };
             (!names.is_empty()).then(|| names.into())

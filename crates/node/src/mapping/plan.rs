@@ -22,8 +22,6 @@ pub struct ObjectPlan {
     pub dynamic: Dynamic,
     /// False: the members stay in `_source` only.
     pub enabled: bool,
-    /// This object's path and those of the objects around it.
-    pub parents: Arc<[Arc<str>]>,
     /// Members.
     pub children: HashMap<Box<str>, Plan>,
 }
@@ -123,13 +121,7 @@ impl Compiler<'_> {
             };
             children.insert(name.as_str().into(), plan);
         }
-        Ok(ObjectPlan {
-            path: path.into(),
-            dynamic,
-            enabled: node.enabled.unwrap_or(true),
-            parents: parents.clone(),
-            children,
-        })
+        Ok(ObjectPlan { path: path.into(), dynamic, enabled: node.enabled.unwrap_or(true), children })
     }
 
     fn leaf(&mut self, path: &str, field: &FieldNode, parents: &Arc<[Arc<str>]>) -> Result<Plan> {
@@ -175,7 +167,9 @@ impl Compiler<'_> {
             }
         }
         let format = match &mapping.kind {
-            FieldType::Date { format } => Some(DateFormat::compile(format.as_deref().unwrap_or(DEFAULT_FORMAT))?),
+            FieldType::Date { format } => {
+                Some(DateFormat::compile(format.as_deref().unwrap_or(DEFAULT_FORMAT))?)
+            }
             _ => None,
         };
         let mapping = Arc::new(mapping);

@@ -139,7 +139,9 @@ impl DynamicTemplate {
                 "match_pattern" => {}
                 "mapping" => {
                     let Value::Object(mapping) = value else {
-                        return Err(bad_mapping(format!("template [{name}] must have an object as [mapping]")));
+                        return Err(bad_mapping(format!(
+                            "template [{name}] must have an object as [mapping]"
+                        )));
                     };
                     template.mapping = mapping.clone();
                     mapped = true;
@@ -158,7 +160,12 @@ impl DynamicTemplate {
             }
             conditions += usize::from(matches!(
                 key.as_str(),
-                "match_mapping_type" | "unmatch_mapping_type" | "match" | "unmatch" | "path_match" | "path_unmatch"
+                "match_mapping_type"
+                    | "unmatch_mapping_type"
+                    | "match"
+                    | "unmatch"
+                    | "path_match"
+                    | "path_unmatch"
             ));
         }
         if conditions == 0 {
@@ -215,7 +222,8 @@ impl DynamicTemplate {
     /// # Errors
     /// 400 when the template's mapping is not valid for it.
     pub fn node(&self, name: &str, path: &str, kind: &str) -> Result<Node> {
-        let default = MATCH_TYPES.iter().find(|(known, _)| *known == kind).map_or("text", |(_, default)| default);
+        let default =
+            MATCH_TYPES.iter().find(|(known, _)| *known == kind).map_or("text", |(_, default)| default);
         let Value::Object(mut mapping) = filled(&Value::Object(self.mapping.clone()), name, default) else {
             return Err(bad_mapping("no mapping"));
         };

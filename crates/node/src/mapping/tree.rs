@@ -74,11 +74,7 @@ fn failed(cause: &ApiError) -> ApiError {
     if cause.kind == "mapper_parsing_exception" {
         outer.caused_by(cause)
     } else {
-        let mut inner = cause.cause();
-        if let Some(inner) = inner.as_object_mut() {
-            inner.remove("root_cause");
-        }
-        outer.with("caused_by", inner)
+        outer.with("caused_by", cause.cause())
     }
 }
 
@@ -256,7 +252,8 @@ impl FieldNode {
         let mut out = Map::new();
         out.insert("type".into(), self.type_name.clone().into());
         if !self.multi.is_empty() {
-            let fields: Map<_, _> = self.multi.iter().map(|(name, field)| (name.clone(), field.to_json())).collect();
+            let fields: Map<_, _> =
+                self.multi.iter().map(|(name, field)| (name.clone(), field.to_json())).collect();
             out.insert("fields".into(), fields.into());
         }
         out.extend(self.params.clone());
@@ -280,7 +277,9 @@ impl FieldNode {
         };
         let params = params::normalize(path, &type_name, given)?;
         if type_name == "alias" && !multi.is_empty() {
-            return Err(bad_mapping(format!("unknown parameter [fields] on mapper [{path}] of type [alias]")));
+            return Err(bad_mapping(format!(
+                "unknown parameter [fields] on mapper [{path}] of type [alias]"
+            )));
         }
         Ok(Self { type_name, params, multi })
     }
@@ -352,7 +351,8 @@ fn insert(children: &mut BTreeMap<String, Node>, name: &str, node: Node) -> Resu
             Ok(())
         }
         Some((head, rest)) => {
-            let parent = children.entry(head.to_owned()).or_insert_with(|| Node::Object(ObjectNode::default()));
+            let parent =
+                children.entry(head.to_owned()).or_insert_with(|| Node::Object(ObjectNode::default()));
             match parent {
                 Node::Object(object) => insert(&mut object.children, rest, node),
                 Node::Field(_) => Err(bad_mapping(format!(
@@ -365,7 +365,9 @@ fn insert(children: &mut BTreeMap<String, Node>, name: &str, node: Node) -> Resu
 
 fn node(path: &str, body: &Map<String, Value>, depth: usize) -> Result<Node> {
     let is_object = match body.get("type") {
-        None => body.contains_key("properties") || body.contains_key("dynamic") || body.contains_key("enabled"),
+        None => {
+            body.contains_key("properties") || body.contains_key("dynamic") || body.contains_key("enabled")
+        }
         Some(kind) => kind == "object",
     };
     if !is_object {
@@ -405,7 +407,9 @@ fn check_name(name: &str) -> Result<()> {
         )));
     }
     if name.split('.').any(|part| part.trim().is_empty()) {
-        return Err(ApiError::illegal_argument(format!("field name cannot contain only whitespace: ['{name}']")));
+        return Err(ApiError::illegal_argument(format!(
+            "field name cannot contain only whitespace: ['{name}']"
+        )));
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::error::{ApiError, Result};
 
 pub use rows::{IdRow, Row, Rows, SnapshotReader, Tombstone, live_row};
-pub use writer::{Change, Condition, StoreWriter, WriteOp, WriteRequest, Written};
+pub use writer::{Change, Condition, StoreWriter, WriteOp, WriteRequest, Written, conflict};
 
 /// Memory a keyspace fills before it is flushed. 16 MiB measured no slower than fjall's 64 and keeps many small indexes small.
 const MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;

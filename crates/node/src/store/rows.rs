@@ -125,7 +125,8 @@ fn parse_id(row: &[u8]) -> Result<IdRow> {
 }
 
 fn seq_no_of(key: &[u8]) -> Result<u64> {
-    let bytes: [u8; 8] = key.get(1..).and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| damaged("key"))?;
+    let bytes: [u8; 8] =
+        key.get(1..).and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| damaged("key"))?;
     Ok(u64::from_be_bytes(bytes))
 }
 
@@ -188,7 +189,11 @@ impl Rows {
 
     /// Operations from `first` on: all tombstones, then all documents, each in order of sequence number. An `_id` that
     /// was deleted and written again has no tombstone any more, so this order is safe to apply.
-    pub fn since<'a>(&self, snapshot: &'a Snapshot, first: u64) -> impl Iterator<Item = Result<Row>> + use<'a> {
+    pub fn since<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        first: u64,
+    ) -> impl Iterator<Item = Result<Row>> + use<'a> {
         let tombstones = snapshot.range(&self.src, key(TOMBSTONE, first)..=key(TOMBSTONE, u64::MAX));
         let live = snapshot.range(&self.src, key(LIVE, first)..=key(LIVE, u64::MAX));
         tombstones

@@ -12,8 +12,8 @@ use axum::http::StatusCode;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::rows::{IdRow, Tombstone};
 use super::Store;
+use super::rows::{IdRow, Tombstone};
 use crate::error::{ApiError, Result};
 use crate::index::{Index, IndexDocument, IndexOp, Message};
 

@@ -8,9 +8,10 @@ use tantivy::collector::TopDocs;
 use tantivy::schema::{OwnedValue, TantivyDocument};
 use tantivy::{Index, IndexWriter, Searcher};
 
-use crate::analysis::{Analyzers, VALUE_SEPARATOR, tantivy_standard};
+use crate::analysis::{Analyzers, VALUE_SEPARATOR};
 use crate::dates;
-use crate::index::schema::{Fields, schema};
+use crate::index::encode_tokens;
+use crate::index::schema::{Fields, register_tokenizers, schema};
 use crate::mapping::{FieldMapping, FieldTable, FieldType};
 use crate::query::{QueryContext, compile};
 
@@ -70,7 +71,7 @@ impl Fixture {
             }
         }
         let index = Index::create_in_ram(schema);
-        index.tokenizers().register("standard", tantivy_standard());
+        register_tokenizers(&index);
         let mut writer: IndexWriter = index.writer_with_num_threads(1, 20_000_000).unwrap();
         for (seq_no, (id, source)) in documents.iter().enumerate() {
             writer.add_document(document(&fields, &table, seq_no, id, source)).unwrap();
@@ -146,7 +147,9 @@ fn document(fields: &Fields, table: &FieldTable, seq_no: usize, id: &str, source
                         document.add_text(fields.text[slot], texts.join(&VALUE_SEPARATOR.to_string()));
                     }
                     None => {
-                        overflow.insert(field.path.clone(), json!(texts));
+                        let analyzer = Analyzers::builtin().get("standard").unwrap();
+                        let tokens = encode_tokens(&analyzer.pre_tokenized(texts));
+                        overflow.insert(field.path.clone(), json!(tokens));
                     }
                 }
             }

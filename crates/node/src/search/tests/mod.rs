@@ -8,7 +8,6 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tantivy::indexer::NoMergePolicy;
 use tantivy::schema::OwnedValue;
-use tantivy::tokenizer::{SimpleTokenizer, TextAnalyzer};
 use tantivy::{Index, IndexWriter, TantivyDocument};
 
 use super::execute::Target;
@@ -66,7 +65,7 @@ pub(crate) fn index(name: &str, fields: &[(&str, &str)], batches: &[Vec<Value>])
     let table = table(fields);
     let (schema, handles) = schema::schema();
     let index = Index::create_in_ram(schema);
-    index.tokenizers().register("standard", TextAnalyzer::builder(SimpleTokenizer::default()).build());
+    schema::register_tokenizers(&index);
     let mut writer: IndexWriter = index.writer_with_num_threads(1, 15_000_000).expect("a writer");
     writer.set_merge_policy(Box::new(NoMergePolicy));
     let mut documents = Vec::new();
@@ -80,7 +79,7 @@ pub(crate) fn index(name: &str, fields: &[(&str, &str)], batches: &[Vec<Value>])
             document.add_object(handles.values, values(source, &table));
             writer.add_document(document).expect("added");
             let source = source.to_string().into_bytes().into();
-            documents.push(StoredDocument { id, seq_no, version: 1, source });
+            documents.push(StoredDocument { id, seq_no, version: 1, routing: None, source });
         }
         writer.commit().expect("committed");
     }
