@@ -180,7 +180,7 @@ fn plan(named: &Named, target: &Target, now_ms: i64) -> Result<PlanKind> {
         }
         Kind::Filters(filters) => PlanKind::Filters {
             weights: filters
-                .filters
+                .list
                 .iter()
                 .map(|(_, filter)| weight(filter.as_ref(), target, now_ms))
                 .collect::<Result<_>>()?,
@@ -340,10 +340,8 @@ impl<'a> Plan<'a> {
                 (source, Shape::Keyed(field.style.clone()))
             }
             PlanKind::DateHistogram { field, hard, missing } => {
-                let Kind::DateHistogram(DateHistogram { interval, time_zone, offset, .. }) = &self.named.kind
-                else {
-                    return Err(mismatch());
-                };
+                let Kind::DateHistogram(histogram) = &self.named.kind else { return Err(mismatch()) };
+                let DateHistogram { interval, time_zone, offset, .. } = histogram.as_ref();
                 let source = KeySource::DateHistogram {
                     numbers: columns(field, reader)?.numbers,
                     rounding: Rounding::new(*interval, time_zone.clone(), *offset),

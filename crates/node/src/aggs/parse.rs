@@ -32,7 +32,7 @@ pub(super) enum Kind {
     Terms(Terms),
     Range(Range),
     Histogram(Histogram),
-    DateHistogram(DateHistogram),
+    DateHistogram(Box<DateHistogram>),
     Metric(Metric, Source),
     Cardinality(Source),
     Filter(Arc<dyn Clause>),
@@ -136,7 +136,7 @@ pub(super) struct DateHistogram {
 
 #[derive(Debug, Clone)]
 pub(super) struct Filters {
-    pub filters: Vec<(String, Arc<dyn Clause>)>,
+    pub list: Vec<(String, Arc<dyn Clause>)>,
     /// Named filters are answered by name.
     pub keyed: bool,
     pub other: Option<String>,
@@ -163,6 +163,7 @@ impl Aggregations {
     }
 
     /// The part that follows the query (`false`), or ignores it (`true`).
+    #[must_use]
     pub fn part(&self, global: bool) -> Self {
         let of_part = |named: &&Named| matches!(named.kind, Kind::Global) == global;
         Self { named: self.named.iter().filter(of_part).cloned().collect() }
@@ -225,7 +226,7 @@ impl Named {
 
 impl Kind {
     fn parse(name: &str, type_name: &str, body: &Map<String, Value>) -> Result<Self> {
-        let body = Body { type_name, name, body, source: Source::default() };
+        let body = Body { type_name, name, members: body, source: Source::default() };
         let metric = match type_name {
             "terms" => return body.terms(),
             "range" => return body.range(false),
@@ -233,11 +234,11 @@ impl Kind {
             "histogram" => return body.histogram(),
             "date_histogram" => return body.date_histogram(),
             "cardinality" => return body.cardinality(),
-            "filter" => return Ok(Self::Filter(query::parse(&Value::Object(body.body.clone()))?.into())),
+            "filter" => return Ok(Self::Filter(query::parse(&Value::Object(body.members.clone()))?.into())),
             "filters" => return body.filters(),
             "missing" => return Ok(Self::Missing(body.plain()?)),
             "global" => {
-                if let Some(key) = body.body.keys().next() {
+                if let Some(key) = body.members.keys().next() {
                     return Err(body.unknown(key));
                 }
                 return Ok(Self::Global);
@@ -249,7 +250,10 @@ impl Kind {
             "value_count" => Metric::ValueCount,
             "stats" => Metric::Stats,
             "extended_stats" => Metric::ExtendedStats,
-            other => return Err(ApiError::parsing(format!("Unknown aggregation type [{other}]"))),
+            other => {
+                let hint = query::did_you_mean(other, TYPES.iter().copied());
+                return Err(ApiError::parsing(format!("Unknown aggregation type [{other}]{hint}")));
+            }
         };
         Ok(Self::Metric(metric, body.plain()?))
     }
@@ -285,6 +289,27 @@ impl Kind {
     }
 }
 
+/// Types of aggregations this node has.
+const TYPES: [&str; 17] = [
+    "avg",
+    "cardinality",
+    "date_histogram",
+    "date_range",
+    "extended_stats",
+    "filter",
+    "filters",
+    "global",
+    "histogram",
+    "max",
+    "min",
+    "missing",
+    "range",
+    "stats",
+    "sum",
+    "terms",
+    "value_count",
+];
+
 /// 400 about the form of a body.
 fn content(reason: String) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, "x_content_parse_exception", reason)
@@ -293,7 +318,7 @@ fn content(reason: String) -> ApiError {
 struct Body<'a> {
     type_name: &'a str,
     name: &'a str,
-    body: &'a Map<String, Value>,
+    members: &'a Map<String, Value>,
     source: Source,
 }
 
@@ -370,7 +395,7 @@ impl<'a> Body<'a> {
 
     /// An aggregation with nothing but a source.
     fn plain(mut self) -> Result<Source> {
-        for (key, value) in self.body {
+        for (key, value) in self.members {
             if !self.source_key(key, value)? {
                 return Err(self.unknown(key));
             }
@@ -379,7 +404,7 @@ impl<'a> Body<'a> {
     }
 
     fn cardinality(mut self) -> Result<Kind> {
-        for (key, value) in self.body {
+        for (key, value) in self.members {
             match key.as_str() {
                 // The node's answer is exact far beyond what can be asked for, and never worse.
                 "precision_threshold" => {
@@ -399,7 +424,7 @@ impl<'a> Body<'a> {
     fn terms(mut self) -> Result<Kind> {
         let (mut size, mut min_doc_count, mut show_error) = (10, 1, false);
         let (mut order, mut include, mut exclude) = (Vec::new(), None, None);
-        for (key, value) in self.body {
+        for (key, value) in self.members {
             match key.as_str() {
                 "size" => size = usize::try_from(self.count(key, value, 1)?).unwrap_or(usize::MAX),
                 "min_doc_count" => min_doc_count = self.count(key, value, 0)?,
@@ -479,7 +504,7 @@ impl<'a> Body<'a> {
 
     fn range(mut self, dates: bool) -> Result<Kind> {
         let (mut keyed, mut ranges, mut time_zone) = (false, Vec::new(), None);
-        for (key, value) in self.body {
+        for (key, value) in self.members {
             match key.as_str() {
                 "keyed" => keyed = boolean(value)?,
                 "time_zone" if dates => time_zone = Some(dates::time_zone(self.text(key, value)?)?),
@@ -539,7 +564,7 @@ impl<'a> Body<'a> {
     fn histogram(mut self) -> Result<Kind> {
         let (mut interval, mut offset, mut min_doc_count, mut keyed) = (None, 0.0, 0, false);
         let (mut extended, mut hard, mut order) = (None, None, Vec::new());
-        for (key, value) in self.body {
+        for (key, value) in self.members {
             match key.as_str() {
                 "interval" => {
                     let number = self.number(key, value)?;
@@ -589,7 +614,7 @@ impl<'a> Body<'a> {
     fn date_histogram(mut self) -> Result<Kind> {
         let (mut interval, mut offset, mut min_doc_count, mut keyed) = (None, 0, 0, false);
         let (mut extended, mut hard, mut order, mut time_zone) = (None, None, Vec::new(), None);
-        for (key, value) in self.body {
+        for (key, value) in self.members {
             match key.as_str() {
                 "calendar_interval" | "fixed_interval" => {
                     if interval.is_some() {
@@ -620,7 +645,7 @@ impl<'a> Body<'a> {
             ApiError::illegal_argument("Invalid interval specified, must be non-null and non-empty")
         })?;
         let source = self.source()?;
-        Ok(Kind::DateHistogram(DateHistogram {
+        Ok(Kind::DateHistogram(Box::new(DateHistogram {
             source,
             interval,
             time_zone,
@@ -630,13 +655,13 @@ impl<'a> Body<'a> {
             extended,
             hard,
             order,
-        }))
+        })))
     }
 
     fn filters(self) -> Result<Kind> {
         let (mut filters, mut keyed, mut named) = (Vec::<(String, Arc<dyn Clause>)>::new(), None, true);
         let (mut other_bucket, mut other_key) = (false, None);
-        for (key, value) in self.body {
+        for (key, value) in self.members {
             match (key.as_str(), value) {
                 ("filters", Value::Object(object)) => {
                     filters = object
@@ -665,7 +690,7 @@ impl<'a> Body<'a> {
         if keyed == Some(false) && named {
             return Err(self.unsupported("keyed"));
         }
-        Ok(Kind::Filters(Filters { filters, keyed: named, other }))
+        Ok(Kind::Filters(Filters { list: filters, keyed: named, other }))
     }
 }
 

@@ -218,7 +218,7 @@ impl Partials {
                     Kind::Metric(..) => Partial::Stats { style: Style::Unmapped, stats: Stats::default() },
                     Kind::Cardinality(_) => Partial::Distinct(Distinct::new(Distinct::IN_BUCKET)),
                     Kind::Filters(filters) => {
-                        let slots = filters.filters.len() + usize::from(filters.other.is_some());
+                        let slots = filters.list.len() + usize::from(filters.other.is_some());
                         Partial::Slots(vec![Bucket::empty(&named.sub); slots])
                     }
                     Kind::Filter(_) | Kind::Missing(_) | Kind::Global => {
@@ -261,7 +261,7 @@ impl Partial {
                     let key = if matches!(style, Style::Float { .. }) { key.into_float() } else { key };
                     match buckets.entry(key) {
                         std::collections::hash_map::Entry::Occupied(mut mine) => {
-                            mine.get_mut().merge(bucket)?
+                            mine.get_mut().merge(bucket)?;
                         }
                         std::collections::hash_map::Entry::Vacant(free) => {
                             free.insert(bucket);
@@ -317,12 +317,13 @@ fn unite(mine: &mut Style, other: &Style) -> Result<bool> {
             *mine = other.clone();
             Ok(false)
         }
-        (_, Style::Unmapped) | (Style::Float { .. }, Style::Integer | Style::Float { .. }) => Ok(false),
+        (_, Style::Unmapped)
+        | (Style::Float { .. }, Style::Integer | Style::Float { .. })
+        | (Style::Date { .. }, Style::Date { .. }) => Ok(false),
         (Style::Integer, Style::Float { .. }) => {
             *mine = other.clone();
             Ok(true)
         }
-        (Style::Date { .. }, Style::Date { .. }) => Ok(false),
         (mine, other) if mine == other => Ok(false),
         _ => Err(reduce_failure(json!({
             "type": "aggregation_execution_exception",

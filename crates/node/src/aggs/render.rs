@@ -245,9 +245,9 @@ impl Render {
         body: &mut Map<String, Value>,
         left: &mut usize,
     ) -> Result<()> {
-        let names = filters.filters.iter().map(|(name, _)| name).chain(filters.other.as_ref());
+        let titles = filters.list.iter().map(|(name, _)| name).chain(filters.other.as_ref());
         let mut list = List::new(filters.keyed);
-        for (name, bucket) in names.zip(buckets) {
+        for (name, bucket) in titles.zip(buckets) {
             let mut head = Map::new();
             self.bucket(named, bucket, &mut head, left)?;
             list.push(name.clone(), head);

@@ -46,6 +46,7 @@ use crate::error::{ApiError, Result};
 use crate::index::schema::Fields;
 use crate::mapping::FieldTable;
 
+pub(crate) use body::did_you_mean;
 pub use marks::{Mark, Marks, What};
 pub use query_string::uri_query;
 

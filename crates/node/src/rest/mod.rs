@@ -2,11 +2,15 @@
 
 mod aliases;
 mod bulk;
+mod by_query;
+mod cursors;
 mod documents;
+mod field_caps;
 mod indices;
 mod license;
 mod nodes;
 mod root;
+mod search;
 mod templates;
 mod write;
 
@@ -22,6 +26,10 @@ pub fn router() -> Router<Node> {
         indices::routes(),
         license::routes(),
         nodes::routes(),
+        by_query::routes(),
+        cursors::routes(),
+        field_caps::routes(),
+        search::routes(),
         root::routes(),
         templates::routes(),
     ];

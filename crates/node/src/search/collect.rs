@@ -121,6 +121,10 @@ impl Collection<'_> {
             seen: 0,
             counted: false,
         };
+        if observer.is_none() && self.is_prunable() {
+            run.best_scores(view, weight.as_ref())?;
+            return Ok(run.collected);
+        }
         run.count_apart(view, weight.as_ref(), observer.is_some())?;
         for (ordinal, reader) in view.searcher.segment_readers().iter().enumerate() {
             if run.finished(observer.is_some()) {
@@ -130,18 +134,25 @@ impl Collection<'_> {
                 observer.segment(reader)?;
             }
             let place = Place { reader, segment: u32::try_from(ordinal).unwrap_or(u32::MAX) };
-            match observer.as_mut() {
-                Some(observer) => {
-                    run.segment(&place, weight.as_ref(), post_filter.as_deref(), Some(&mut **observer))?
-                }
-                None => run.segment(&place, weight.as_ref(), post_filter.as_deref(), None)?,
-            }
+            let observer = observer.as_mut().map(|observer| &mut **observer as &mut dyn Observer);
+            run.segment(&place, weight.as_ref(), post_filter.as_deref(), observer)?;
         }
         Ok(run.collected)
     }
 
     fn in_doc_order(&self) -> bool {
         self.levels.first().is_some_and(Level::is_doc_order)
+    }
+
+    /// Nothing but the best scores is wanted: documents that cannot be among them need no score.
+    fn is_prunable(&self) -> bool {
+        self.keep > 0
+            && matches!(self.levels, [level] if level.is_best_first())
+            && self.after.is_none()
+            && self.post_filter.is_none()
+            && self.min_score.is_none()
+            && self.slice.is_none()
+            && self.terminate_after == 0
     }
 
     fn enough(&self, total: u64) -> bool {
@@ -214,6 +225,55 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Counts as far as asked, then collects the best by block-max pruning.
+    fn best_scores(&mut self, view: &IndexView, weight: &dyn Weight) -> Result<()> {
+        let collection = self.collection;
+        let counter = collection.query.weight(EnableScoring::disabled_from_searcher(&view.searcher))?;
+        for (ordinal, reader) in view.searcher.segment_readers().iter().enumerate() {
+            match collection.track {
+                TrackTotal::Off => {}
+                TrackTotal::Exact => self.collected.total += u64::from(counter.count(reader)?),
+                TrackTotal::UpTo(limit) => self.count_up_to(limit, counter.as_ref(), reader)?,
+            }
+            let place = Place { reader, segment: u32::try_from(ordinal).unwrap_or(u32::MAX) };
+            let keys = SegmentKeys::open(collection.levels, reader)?;
+            let alive = reader.alive_bitset();
+            let mut heap = BinaryHeap::with_capacity(collection.keep.min(1024));
+            let mut scratch = Vec::with_capacity(1);
+            // Equal scores are decided by sequence numbers, so that they must not be pruned.
+            let full = self.collected.hits.get(collection.keep - 1);
+            let mut threshold = full.map_or(f32::MIN, |worst| worst.score.next_down());
+            weight.for_each_pruning(threshold, reader, &mut |doc, score| {
+                if alive.is_none_or(|alive| alive.is_alive(doc)) {
+                    keys.encode(doc, score, &mut scratch);
+                    keep(&mut heap, collection.keep, &mut scratch, || keys.seq_no(doc), doc, score);
+                    if let Some(worst) = heap.peek().filter(|_| heap.len() == collection.keep) {
+                        threshold = threshold.max(f32::from_bits(worst.score).next_down());
+                    }
+                }
+                threshold
+            })?;
+            self.take(heap, &keys, &place)?;
+        }
+        self.collected.max_score = self.collected.hits.first().map(|hit| hit.score);
+        Ok(())
+    }
+
+    /// Counts the matches of a segment until there are more than `limit` in all.
+    fn count_up_to(&mut self, limit: u64, counter: &dyn Weight, reader: &SegmentReader) -> Result<()> {
+        if self.collected.total > limit {
+            return Ok(());
+        }
+        let alive = reader.alive_bitset();
+        let mut scorer = counter.scorer(reader, 1.0)?;
+        let mut doc = scorer.doc();
+        while doc != TERMINATED && self.collected.total <= limit {
+            self.collected.total += u64::from(alive.is_none_or(|alive| alive.is_alive(doc)));
+            doc = scorer.advance();
+        }
+        Ok(())
+    }
+
     /// Whether no further document can change the answer.
     fn finished(&self, observed: bool) -> bool {
         let collection = self.collection;
@@ -221,12 +281,12 @@ impl Run<'_> {
         self.collected.terminated || (collection.keep == 0 && counted && !observed)
     }
 
-    fn segment<'o>(
+    fn segment(
         &mut self,
         place: &Place<'_>,
         weight: &dyn Weight,
         post_filter: Option<&dyn Weight>,
-        observer: Option<&'o mut dyn Observer>,
+        observer: Option<&mut dyn Observer>,
     ) -> Result<()> {
         let collection = self.collection;
         let keys = SegmentKeys::open(collection.levels, place.reader)?;
@@ -357,11 +417,14 @@ impl Run<'_> {
     }
 }
 
+/// [`After`] in the keys of a segment.
+type AfterKeys = (Vec<u64>, Option<(usize, u64)>);
+
 /// What a segment's documents are seen through.
 struct Visit<'s, 'o> {
     alive: Option<&'s AliveBitSet>,
     keys: SegmentKeys,
-    after: Option<(Vec<u64>, Option<(usize, u64)>)>,
+    after: Option<AfterKeys>,
     post_filter: Option<Box<dyn Scorer>>,
     observer: Option<&'o mut dyn Observer>,
     heap: BinaryHeap<Kept>,
@@ -385,12 +448,7 @@ fn matches(filter: Option<&mut (dyn Scorer + 'static)>, doc: u32) -> bool {
 }
 
 /// Whether a document with these keys comes after the page before.
-fn follows(
-    keys: &[u64],
-    after: Option<&(Vec<u64>, Option<(usize, u64)>)>,
-    shard: usize,
-    seq_no: impl FnOnce() -> u64,
-) -> bool {
+fn follows(keys: &[u64], after: Option<&AfterKeys>, shard: usize, seq_no: impl FnOnce() -> u64) -> bool {
     let Some((after, tie)) = after else { return true };
     match keys.cmp(after.as_slice()) {
         Ordering::Less => false,

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::collect::After;
 use super::execute::{self, Continuation, Target};
-use super::request::{RESULT_WINDOW, SearchRequest};
+use super::request::SearchRequest;
 use super::response::{SearchResponse, Total};
 use super::shard_failure;
 use crate::error::{ApiError, Result};
@@ -99,18 +99,6 @@ impl Contexts {
         keep_alive: Duration,
     ) -> Result<SearchResponse> {
         check_keep_alive(keep_alive, &targets)?;
-        if request.size > RESULT_WINDOW {
-            let index = targets.first().map_or("", |target| &target.view.name);
-            return Err(shard_failure(
-                index,
-                ApiError::illegal_argument(format!(
-                    "Batch size is too large, size must be less than or equal to: [{RESULT_WINDOW}] but was [{}]. \
-                     Scroll batch sizes cost as much memory as result windows so they are controlled by the \
-                     [index.max_result_window] index level setting.",
-                    request.size
-                )),
-            ));
-        }
         self.check_scrolls()?;
         let request = SearchRequest { track_total_hits: Some(super::request::TrackTotal::Exact), ..request };
         let continuation = Continuation { scroll: true, ..Continuation::default() };

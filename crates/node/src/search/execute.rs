@@ -9,7 +9,7 @@ use tantivy::query::Query;
 use super::collect::{self, After, Candidate, Collected, Collection, Observer};
 use super::fields;
 use super::keys::{Level, SortValue};
-use super::request::{ParsedQuery, SearchRequest, StoredFields, TrackTotal};
+use super::request::{ParsedQuery, RESULT_WINDOW, SearchRequest, StoredFields, TrackTotal};
 use super::response::{Hit, SearchResponse, Total};
 use super::runs::RunCache;
 use super::shard_failure;
@@ -27,13 +27,15 @@ pub struct Target {
     pub view: IndexView,
     /// Filter of the alias it was named by.
     pub filter: Option<Value>,
+    /// `index.max_result_window`.
+    pub window: usize,
     runs: Arc<RunCache>,
 }
 
 impl Target {
     /// An index as a search, scroll or point in time sees it from now on.
     pub fn new(view: IndexView, filter: Option<Value>) -> Self {
-        Self { view, filter, runs: Arc::default() }
+        Self { view, filter, window: RESULT_WINDOW, runs: Arc::default() }
     }
 
     /// What queries are compiled against. `now_ms` is the time `now` stands for.
@@ -93,6 +95,9 @@ pub fn page(
 ) -> Result<(SearchResponse, Option<After>)> {
     let started = Instant::now();
     let now = now_ms();
+    for target in targets {
+        request.check_window(&target.view.name, target.window, continuation.scroll)?;
+    }
     let plan = Plan::new(targets, request, continuation)?;
     let keep = request.from + request.size;
     let mut merged = Merged::default();
@@ -145,17 +150,28 @@ pub fn page(
     Ok((response, end))
 }
 
-/// Matches of a query over all indices (`_count`).
-pub fn count(targets: &[Target], request: &SearchRequest) -> Result<u64> {
+/// Matches of a query over all indices.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counted {
+    /// Their number.
+    pub total: u64,
+    /// `terminate_after` cut the count short.
+    pub terminated: bool,
+}
+
+/// Answers a `_count`. Blocking.
+pub fn count(targets: &[Target], request: &SearchRequest) -> Result<Counted> {
     let now = now_ms();
     let request = SearchRequest { size: 0, track_total_hits: Some(TrackTotal::Exact), ..request.clone() };
     let continuation = Continuation::default();
     let plan = Plan::new(targets, &request, &continuation)?;
-    let mut total = 0;
+    let mut counted = Counted::default();
     for (shard, target) in targets.iter().enumerate() {
-        total += plan.collect(shard, target, 0, now, None)?.total;
+        let collected = plan.collect(shard, target, 0, now, None)?;
+        counted.total += collected.total;
+        counted.terminated |= collected.terminated;
     }
-    Ok(total)
+    Ok(counted)
 }
 
 fn total(count: u64, track: TrackTotal) -> Option<Total> {
@@ -177,13 +193,11 @@ struct Merged {
 }
 
 fn merge(merged: &mut Option<Partials>, partials: Partials) -> Result<()> {
-    match merged {
-        Some(merged) => merged.merge(partials),
-        None => {
-            *merged = Some(partials);
-            Ok(())
-        }
+    if let Some(merged) = merged {
+        return merged.merge(partials);
     }
+    *merged = Some(partials);
+    Ok(())
 }
 
 impl Merged {
@@ -466,6 +480,7 @@ impl<'a> Fetch<'a> {
         let scored = request.track_scores || levels.iter().any(Level::needs_score);
         Ok(Hit {
             index: view.name.clone(),
+            routing: document.routing,
             id: (request.stored_fields != StoredFields::Nothing).then_some(document.id),
             version: request.version.then_some(document.version),
             seq_no: request.seq_no_primary_term.then_some(candidate.seq_no),

@@ -48,7 +48,7 @@ impl FieldPattern {
             match (name.as_str(), value) {
                 ("field", Value::String(text)) => field = Some(text.clone()),
                 ("format", Value::String(text)) => {
-                    format = (text != "use_field_mapping").then(|| text.clone())
+                    format = (text != "use_field_mapping").then(|| text.clone());
                 }
                 ("format", Value::Null) | ("include_unmapped", Value::Bool(false)) => {}
                 ("include_unmapped", _) => {

@@ -89,6 +89,11 @@ impl Level {
         !self.descending && matches!(self.kind, LevelKind::Doc { .. })
     }
 
+    /// Whether documents with a greater score come first.
+    pub fn is_best_first(&self) -> bool {
+        self.descending && matches!(self.kind, LevelKind::Score)
+    }
+
     /// Whether the score must be computed.
     pub fn needs_score(&self) -> bool {
         matches!(self.kind, LevelKind::Score)
@@ -99,12 +104,10 @@ impl Level {
         let refuse =
             || ApiError::illegal_argument(format!("Failed to parse search_after value for field [{field}]."));
         match &self.kind {
-            LevelKind::Score => float_of(value).map(SortValue::Float).ok_or_else(refuse),
-            LevelKind::Doc { .. } | LevelKind::SeqNo => {
-                integer_of(value).map(SortValue::Integer).ok_or_else(refuse)
-            }
             LevelKind::Integer { missing, .. } if value.is_null() => Ok(SortValue::Integer(*missing)),
-            LevelKind::Integer { format: DateFormat::Plain, .. } => {
+            LevelKind::Doc { .. }
+            | LevelKind::SeqNo
+            | LevelKind::Integer { format: DateFormat::Plain, .. } => {
                 integer_of(value).map(SortValue::Integer).ok_or_else(refuse)
             }
             LevelKind::Integer { format: DateFormat::Date { parse, print }, .. } => match value {
@@ -115,7 +118,9 @@ impl Level {
                 number => integer_of(number).map(SortValue::Integer).ok_or_else(refuse),
             },
             LevelKind::Float { missing, .. } if value.is_null() => Ok(SortValue::Float(*missing)),
-            LevelKind::Float { .. } => float_of(value).map(SortValue::Float).ok_or_else(refuse),
+            LevelKind::Score | LevelKind::Float { .. } => {
+                float_of(value).map(SortValue::Float).ok_or_else(refuse)
+            }
             LevelKind::Text { .. } => match value {
                 Value::Null => Ok(SortValue::Null),
                 Value::String(text) => Ok(SortValue::Text(text.clone())),
@@ -560,7 +565,7 @@ fn pick_integer(numbers: &Numbers, mode: Mode, doc: u32) -> Option<i64> {
             if all.len() % 2 == 1 {
                 all[middle]
             } else {
-                rounded((all[middle - 1] as f64 + all[middle] as f64) / 2.0)
+                rounded(f64::midpoint(all[middle - 1] as f64, all[middle] as f64))
             }
         }
     })

@@ -12,7 +12,7 @@ use crate::aggs::Aggregations;
 use crate::error::{ApiError, Result};
 use crate::query::{self, Clause};
 
-/// Most hits a page may reach to (`index.max_result_window`).
+/// Most hits a page may reach to, where `index.max_result_window` says nothing else.
 pub const RESULT_WINDOW: usize = 10_000;
 
 /// Keys of a search body that Elasticsearch knows and this node does not have.
@@ -219,20 +219,26 @@ impl SearchRequest {
         Ok(request)
     }
 
-    /// Checks that hold for a search that is not a scroll, for the index whose name errors carry.
-    pub fn check_window(&self, index: &str) -> Result<()> {
-        let reach = self.from + self.size;
-        if reach > RESULT_WINDOW {
-            return Err(super::shard_failure(
-                index,
-                ApiError::illegal_argument(format!(
-                    "Result window is too large, from + size must be less than or equal to: [{RESULT_WINDOW}] but \
-                     was [{reach}]. See the scroll api for a more efficient way to request large data sets. This \
-                     limit can be set by changing the [index.max_result_window] index level setting."
-                )),
-            ));
+    /// Refuses a page that reaches past `window`, the limit of `index`.
+    pub fn check_window(&self, index: &str, window: usize, scroll: bool) -> Result<()> {
+        let reach = self.from.saturating_add(self.size);
+        if reach <= window {
+            return Ok(());
         }
-        Ok(())
+        let reason = if scroll {
+            format!(
+                "Batch size is too large, size must be less than or equal to: [{window}] but was [{reach}]. Scroll batch \
+                 sizes cost as much memory as result windows so they are controlled by the [index.max_result_window] \
+                 index level setting."
+            )
+        } else {
+            format!(
+                "Result window is too large, from + size must be less than or equal to: [{window}] but was [{reach}]. \
+                 See the scroll api for a more efficient way to request large data sets. This limit can be set by \
+                 changing the [index.max_result_window] index level setting."
+            )
+        };
+        Err(super::shard_failure(index, ApiError::illegal_argument(reason)))
     }
 
     /// Checks of keys against each other, as Elasticsearch makes them before it looks at any index.
@@ -278,18 +284,64 @@ impl SearchRequest {
     }
 }
 
+/// Adds line and column to an error about the member `key` of `body`, where Elasticsearch says them.
+pub fn locate(error: ApiError, body: &[u8]) -> ApiError {
+    let Some(key) = error
+        .reason
+        .strip_prefix("Unknown key for a ")
+        .and_then(|rest| rest.split_once(" in ["))
+        .and_then(|(_, rest)| rest.strip_suffix("]."))
+    else {
+        return error;
+    };
+    match position(body, key) {
+        Some((line, column)) => error.with("line", line.into()).with("col", column.into()),
+        None => error,
+    }
+}
+
+/// Line and column, from 1, of the value of a member of the outermost object.
+fn position(body: &[u8], key: &str) -> Option<(usize, usize)> {
+    let (mut depth, mut at, mut found) = (0_usize, 0, false);
+    while at < body.len() {
+        match body[at] {
+            b'{' | b'[' if !found => depth += 1,
+            b'}' | b']' if !found => depth = depth.saturating_sub(1),
+            b'"' if !found => {
+                let start = at + 1;
+                at = start;
+                while at < body.len() && body[at] != b'"' {
+                    at += if body[at] == b'\\' { 2 } else { 1 };
+                }
+                let named = body.get(start..at) == Some(key.as_bytes());
+                let colon =
+                    body.get(at + 1..)?.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':');
+                found = depth == 1 && named && colon;
+            }
+            b':' => {}
+            byte if found && !byte.is_ascii_whitespace() => {
+                let before = &body[..at];
+                let line = before.split(|byte| *byte == b'\n').count();
+                let column =
+                    at - before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1) + 1;
+                return Some((line, column));
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
 /// 400 with all problems numbered, as Elasticsearch's request validation words them.
 pub fn validation(problems: &[&str]) -> Result<()> {
     if problems.is_empty() {
         return Ok(());
     }
-    let list: String =
-        problems.iter().enumerate().map(|(n, problem)| format!(" {}: {problem};", n + 1)).collect();
-    Err(ApiError::new(
-        StatusCode::BAD_REQUEST,
-        "action_request_validation_exception",
-        format!("Validation Failed:{list}"),
-    ))
+    let list: Vec<String> =
+        problems.iter().enumerate().map(|(n, problem)| format!("{}: {problem};", n + 1)).collect();
+    let reason = format!("Validation Failed: {}", list.join(" "));
+    Err(ApiError::new(StatusCode::BAD_REQUEST, "action_request_validation_exception", reason))
 }
 
 fn query(key: &str, value: &Value) -> Result<ParsedQuery> {
@@ -513,6 +565,20 @@ mod tests {
     }
 
     #[test]
+    fn unknown_keys_are_located() {
+        let located = |body: &str| {
+            let value = serde_json::from_str(body).expect("JSON");
+            let error = locate(SearchRequest::parse(&value).expect_err("must be refused"), body.as_bytes());
+            (error.extra["line"].clone(), error.extra["col"].clone())
+        };
+        assert_eq!(located(r#"{"foo":1}"#), (json!(1), json!(8)));
+        assert_eq!(
+            located("{\"size\": 1, \"_source\": {\"includes\": [\"foo\"]},\n  \"foo\" :  {}}"),
+            (json!(2), json!(12))
+        );
+    }
+
+    #[test]
     fn numbers_are_checked() {
         assert_eq!(reason(&json!({"size": -1})), "[size] parameter cannot be negative, found [-1]");
         assert_eq!(reason(&json!({"from": -1})), "[from] parameter cannot be negative but was [-1]");
@@ -529,10 +595,10 @@ mod tests {
     #[test]
     fn the_result_window_ends_at_ten_thousand() {
         let request = SearchRequest::parse(&json!({"from": 9_990})).expect("valid");
-        request.check_window("i").expect("just fits");
+        request.check_window("i", RESULT_WINDOW, false).expect("just fits");
         let error = SearchRequest::parse(&json!({"from": 9_991}))
             .expect("valid")
-            .check_window("i")
+            .check_window("i", RESULT_WINDOW, false)
             .expect_err("too far");
         assert_eq!(error.kind, "search_phase_execution_exception");
         assert!(error.body().to_string().contains("[10000] but was [10001]"));

@@ -25,6 +25,8 @@ pub struct Hit {
     pub index: Arc<str>,
     /// `_id`; `None` with `stored_fields: _none_`.
     pub id: Option<String>,
+    /// `_routing`, where the document has one.
+    pub routing: Option<String>,
     /// `_version`, when asked for.
     pub version: Option<u64>,
     /// `_seq_no`, when asked for; `_primary_term` is always 1.
@@ -143,6 +145,9 @@ impl Hit {
             out.member("_primary_term", &1)?;
         }
         out.member("_score", &score(self.score))?;
+        if let Some(routing) = &self.routing {
+            out.member("_routing", routing)?;
+        }
         if let Some(source) = &self.source {
             out.key("_source");
             out.bytes.extend_from_slice(source);

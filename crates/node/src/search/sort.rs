@@ -90,7 +90,7 @@ pub fn parse_url(sort: &str) -> Result<Vec<SortSpec>> {
     for level in sort.split(',').filter(|level| !level.is_empty()) {
         match level.rsplit_once(':') {
             Some((field, order)) => {
-                specs.push(field_or_meta(field, Some(direction(order)?), FieldOptions::default())?)
+                specs.push(field_or_meta(field, Some(direction(order)?), FieldOptions::default())?);
             }
             None => specs.push(field_or_meta(level, None, FieldOptions::default())?),
         }

@@ -242,3 +242,27 @@ fn hits_carry_what_was_asked_for() {
     assert_eq!(parts.score, None);
     assert_eq!(hit(json!({"sort": ["_doc"], "track_scores": true})).score, Some(1.0));
 }
+
+#[test]
+fn the_best_scores_are_the_same_with_and_without_pruning() {
+    // Enough documents for several blocks of postings, in three segments; scores differ by how many clauses match.
+    let document = |n: usize| json!({"k": format!("k{}", n % 7), "n": n % 5, "i": n % 3});
+    let batches: Vec<Vec<Value>> =
+        (0..3).map(|batch| (0..700).map(|n| document(batch * 1_000 + n * 13)).collect()).collect();
+    let targets = [index("many", &FIELDS, &batches)];
+    let query = json!({"bool": {"should": [
+        {"term": {"k": "k1"}}, {"term": {"k": "k2"}}, {"term": {"n": 4}}, {"term": {"i": {"value": 2, "boost": 1.5}}}
+    ]}});
+    for size in [1, 10, 57, 2_000] {
+        let pruned = search(&targets, &json!({"query": query, "size": size})).expect("a result");
+        // A filter that lets everything through has every document looked at.
+        let whole =
+            search(&targets, &json!({"query": query, "size": size, "post_filter": {"match_all": {}}}))
+                .expect("a result");
+        assert_eq!(ids(&pruned), ids(&whole), "size {size}");
+        assert_eq!(pruned.total, whole.total);
+        assert_eq!(pruned.max_score, whole.max_score);
+    }
+    let bounded = search(&targets, &json!({"query": query, "track_total_hits": 50})).expect("a result");
+    assert_eq!(bounded.total.map(|total| (total.value, total.lower_bound)), Some((50, true)));
+}
