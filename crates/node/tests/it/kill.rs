@@ -5,6 +5,7 @@
 //! (called as `PROGRAM node --path DIR --port PORT`); without it this test binary starts itself as a node.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,7 +49,7 @@ impl Numbers {
 async fn child_node() {
     let Ok(path) = std::env::var("KILL_CHILD_PATH") else { return };
     let port: u16 = std::env::var("KILL_CHILD_PORT").expect("port").parse().expect("port");
-    let _node = Node::start(NodeOptions::new(path.into(), ([127, 0, 0, 1], port).into())).await.expect("node");
+    let _node = Node::start(NodeOptions::local(path, port)).await.expect("node");
     std::future::pending::<()>().await;
 }
 
@@ -59,7 +60,8 @@ struct Victim {
 
 impl Victim {
     fn start(folder: &Path) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("port").port();
+        let port =
+            std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("port").port();
         let mut command = if let Ok(program) = std::env::var("KILL_PROGRAM") {
             let mut command = Command::new(program);
             command.args(["node", "--port", &port.to_string(), "--path"]).arg(folder);
@@ -100,13 +102,21 @@ impl Drop for Victim {
 }
 
 async fn json(client: &Client, method: reqwest::Method, url: String, body: &Value) -> Value {
-    let request = client.request(method, url).header("content-type", "application/json").body(body.to_string());
+    let request =
+        client.request(method, url).header("content-type", "application/json").body(body.to_string());
     let answer = request.send().await.expect("answer").text().await.expect("text");
     serde_json::from_str(&answer).expect("JSON")
 }
 
 /// Writes until the node is gone. Each writer has its own ids, so that the order of states of a document is known.
-async fn write(client: Client, url: String, writer: usize, seed: u64, clock: Arc<AtomicU64>, ledger: Ledger) -> u64 {
+async fn write(
+    client: Client,
+    url: String,
+    writer: usize,
+    seed: u64,
+    clock: Arc<AtomicU64>,
+    ledger: Ledger,
+) -> u64 {
     let mut numbers = Numbers(seed);
     let mut acknowledged = 0;
     loop {
@@ -137,7 +147,8 @@ async fn write(client: Client, url: String, writer: usize, seed: u64, clock: Arc
                 ledger.entry(id.clone()).or_default().sent.push(*state);
             }
         }
-        let request = client.post(format!("{url}/{INDEX}/_bulk")).header("content-type", "application/x-ndjson");
+        let request =
+            client.post(format!("{url}/{INDEX}/_bulk")).header("content-type", "application/x-ndjson");
         let Ok(answer) = request.body(lines).send().await else { return acknowledged };
         let status = answer.status();
         let Ok(text) = answer.text().await else { return acknowledged };
@@ -159,7 +170,8 @@ async fn verify(client: &Client, url: &str, ledger: &Ledger) {
     let ids: Vec<String> = ledger.lock().expect("ledger").keys().cloned().collect();
     let mut found = BTreeMap::new();
     for ids in ids.chunks(1000) {
-        let answer = json(client, reqwest::Method::POST, format!("{url}/{INDEX}/_mget"), &json!({ "ids": ids })).await;
+        let answer =
+            json(client, reqwest::Method::POST, format!("{url}/{INDEX}/_mget"), &json!({ "ids": ids })).await;
         for (id, document) in ids.iter().zip(answer["docs"].as_array().expect("docs")) {
             let state = (document["found"] == true).then(|| {
                 let source = &document["_source"];
@@ -199,7 +211,8 @@ async fn verify(client: &Client, url: &str, ledger: &Ledger) {
     assert_eq!(answer["hits"]["total"]["value"], stored.len());
     // An index entry of an older state would be found by its number.
     let newest = stored.iter().map(|(_, v)| *v).max().unwrap_or(0);
-    let stale = json!({ "size": 0, "track_total_hits": true, "query": { "range": { "v": { "lte": newest } } } });
+    let stale =
+        json!({ "size": 0, "track_total_hits": true, "query": { "range": { "v": { "lte": newest } } } });
     let answer = json(client, reqwest::Method::POST, format!("{url}/{INDEX}/_search"), &stale).await;
     assert_eq!(answer["hits"]["total"]["value"], stored.len(), "the index holds states that are no more");
 }
@@ -223,7 +236,14 @@ async fn acknowledged_writes_survive_kills() {
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
                 let seed = numbers.below(u64::MAX);
-                tokio::spawn(write(client.clone(), node.url.clone(), writer, seed, clock.clone(), ledger.clone()))
+                tokio::spawn(write(
+                    client.clone(),
+                    node.url.clone(),
+                    writer,
+                    seed,
+                    clock.clone(),
+                    ledger.clone(),
+                ))
             })
             .collect();
         tokio::time::sleep(Duration::from_millis(20 + numbers.below(1200))).await;
@@ -242,5 +262,7 @@ async fn acknowledged_writes_survive_kills() {
         verify(&client, &node.url, &ledger).await;
     }
     assert!(acknowledged > 0, "nothing was acknowledged in {rounds} rounds");
-    eprintln!("{rounds} kills, {acknowledged} acknowledged operations, none lost");
+    // Written to stderr itself, because the harness swallows what a passing test prints.
+    writeln!(std::io::stderr(), "{rounds} kills, {acknowledged} acknowledged operations, none lost")
+        .expect("stderr");
 }

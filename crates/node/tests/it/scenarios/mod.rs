@@ -7,6 +7,7 @@ mod run;
 
 use std::io::Write as _;
 
+use connectors_node::{Node, NodeOptions};
 use file::Only;
 use run::Server;
 
@@ -43,8 +44,13 @@ files! {
 }
 
 async fn run_file(name: &str) {
-    let here = if std::env::var_os("SCENARIOS_URL").is_some() { Only::Elasticsearch } else { Only::Node };
-    let Ok(url) = std::env::var("SCENARIOS_URL") else { return };
+    let folder = tempfile::tempdir().expect("folder");
+    let (here, url, node) = if let Ok(url) = std::env::var("SCENARIOS_URL") {
+        (Only::Elasticsearch, url, None)
+    } else {
+        let node = Node::start(NodeOptions::local(folder.path(), 0)).await.expect("node");
+        (Only::Node, node.url().to_owned(), Some(node))
+    };
     let server = Server::new(&url, &format!("{}-", name.replace('_', "-")));
     let only = std::env::var("SCENARIO").ok();
     let (mut steps, mut skipped, mut failures) = (0, 0, Vec::new());
@@ -55,6 +61,9 @@ async fn run_file(name: &str) {
             steps += scenario.steps.len();
             failures.extend(server.run(&scenario).await);
         }
+    }
+    if let Some(node) = node {
+        node.shutdown().await;
     }
     // Written to stderr itself, because the harness swallows what a passing test prints.
     let failed = failures.len();
