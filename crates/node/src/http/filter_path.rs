@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::mapping::simple_match;
+
 /// Compiled patterns: `a.b`, `*` within a name, `**` for any depth, `-` in front to leave out. Arrays are looked through.
 #[derive(Debug, Default)]
 pub(super) struct FilterPath {
@@ -68,7 +70,7 @@ fn advance<'a>(states: &[&'a [String]], name: &str) -> Option<Vec<&'a [String]>>
             next.push(*state);
             match rest.split_first() {
                 None => return None,
-                Some((after, tail)) if glob(after, name) => {
+                Some((after, tail)) if simple_match(after, name) => {
                     if tail.is_empty() {
                         return None;
                     }
@@ -76,7 +78,7 @@ fn advance<'a>(states: &[&'a [String]], name: &str) -> Option<Vec<&'a [String]>>
                 }
                 Some(_) => {}
             }
-        } else if glob(first, name) {
+        } else if simple_match(first, name) {
             if rest.is_empty() {
                 return None;
             }
@@ -125,22 +127,12 @@ fn exclude(value: &mut Value, states: &[&[String]]) {
     }
 }
 
-/// `*` matches any run of characters.
-fn glob(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((head, tail)) => name.strip_prefix(head).is_some_and(|rest| {
-            tail.is_empty()
-                || rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| glob(tail, &rest[at..]))
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::FilterPath;
+    use crate::mapping::simple_match;
 
     fn filtered(pattern: &str) -> Value {
         let answer = json!({
@@ -164,5 +156,29 @@ mod tests {
         assert_eq!(filtered("-hits,-took"), json!({ "nodes.list": [1] }));
         assert_eq!(filtered(r"nodes\.list"), json!({ "nodes.list": [1] }));
         assert_eq!(filtered("nope"), json!({}));
+    }
+
+    #[test]
+    fn patterns_match_runs_of_characters() {
+        for (pattern, text, expected) in [
+            ("", "", true),
+            ("", "a", false),
+            ("*", "", true),
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("a*", "ab", true),
+            ("*b", "ab", true),
+            ("*a", "ab", false),
+            ("a*c", "abbc", true),
+            ("a*a", "a", false),
+            ("*é*", "caféx", true),
+            ("a*b*c", "a-c-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("**", "x", true),
+        ] {
+            assert_eq!(simple_match(pattern, text), expected, "{pattern} {text}");
+        }
+        let text = "a".repeat(50_000);
+        assert!(!simple_match(&format!("{}b", "a*".repeat(1000)), &text));
     }
 }

@@ -19,6 +19,7 @@ pub use pipeline::Pipeline;
 pub use processors::names as processor_names;
 
 use crate::error::{ApiError, Result};
+use crate::mapping::simple_match;
 use document::Fields;
 use pipeline::{Fate, Run, Table};
 
@@ -103,7 +104,7 @@ impl Pipelines {
     pub fn matching(&self, patterns: &[&str]) -> Vec<Arc<Pipeline>> {
         self.table()
             .values()
-            .filter(|pipeline| patterns.iter().any(|pattern| glob(pattern, &pipeline.id)))
+            .filter(|pipeline| patterns.iter().any(|pattern| simple_match(pattern, &pipeline.id)))
             .cloned()
             .collect()
     }
@@ -149,17 +150,6 @@ impl Pipelines {
 
 fn timestamp() -> String {
     Timestamp::now().to_string()
-}
-
-/// `*` matches any run of characters.
-fn glob(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((head, tail)) => name.strip_prefix(head).is_some_and(|rest| {
-            tail.is_empty()
-                || rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| glob(tail, &rest[at..]))
-        }),
-    }
 }
 
 #[cfg(test)]

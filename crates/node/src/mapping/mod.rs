@@ -128,19 +128,20 @@ impl Mapping {
     }
 }
 
-/// `*` matches any run of characters.
+/// `*` matches any run of characters. Takes time by the product of both lengths at most, whatever the pattern.
 pub fn simple_match(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((head, tail)) => text.strip_prefix(head).is_some_and(|rest| {
-            tail.is_empty()
-                || rest
-                    .char_indices()
-                    .map(|(at, _)| at)
-                    .chain([rest.len()])
-                    .any(|at| simple_match(tail, &rest[at..]))
-        }),
+    let mut parts = pattern.split('*');
+    let head = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(head) else { return false };
+    let Some(tail) = parts.next_back() else { return rest.is_empty() };
+    // The first place each part fits leaves the most to those after it.
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
     }
+    rest.ends_with(tail)
 }
 
 #[cfg(test)]

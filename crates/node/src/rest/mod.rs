@@ -3,14 +3,20 @@
 mod aliases;
 mod bulk;
 mod by_query;
+mod cat;
+mod cluster;
 mod cursors;
 mod documents;
 mod field_caps;
+mod health;
 mod indices;
+mod ingest;
 mod license;
 mod nodes;
 mod root;
 mod search;
+mod stats;
+mod table;
 mod templates;
 mod write;
 
@@ -22,16 +28,23 @@ pub fn router() -> Router<Node> {
     let tables: Vec<Vec<Route<Node>>> = vec![
         aliases::routes(),
         bulk::routes(),
+        by_query::routes(),
+        cat::routes(),
+        cluster::routes(),
+        cursors::routes(),
         documents::routes(),
+        field_caps::routes(),
         indices::routes(),
+        ingest::routes(),
         license::routes(),
         nodes::routes(),
-        by_query::routes(),
-        cursors::routes(),
-        field_caps::routes(),
-        search::routes(),
         root::routes(),
+        search::routes(),
+        stats::routes(),
         templates::routes(),
     ];
     Router::new(tables.into_iter().flatten())
 }
+
+#[cfg(test)]
+mod tests;
