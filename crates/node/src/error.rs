@@ -94,8 +94,12 @@ impl ApiError {
         if let Some(root) = root.as_object_mut() {
             root.remove("caused_by");
         }
-        let root = self.extra.get(ROOT_CAUSE).cloned().unwrap_or(root);
-        error.insert("root_cause".into(), json!([root]));
+        let root = match self.extra.get(ROOT_CAUSE) {
+            Some(Value::Array(causes)) => causes.clone(),
+            Some(cause) => vec![cause.clone()],
+            None => vec![root],
+        };
+        error.insert("root_cause".into(), root.into());
         if let Value::Object(cause) = self.cause() {
             error.extend(cause);
         }

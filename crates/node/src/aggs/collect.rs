@@ -337,7 +337,8 @@ impl<'a> Plan<'a> {
                     hard: hard.unwrap_or((f64::NEG_INFINITY, f64::INFINITY)),
                     missing: *missing,
                 };
-                (source, Shape::Keyed(field.style.clone()))
+                // Its keys are counted from the offset, whatever the type of the field.
+                (source, Shape::Keyed(Style::Integer))
             }
             PlanKind::DateHistogram { field, hard, missing } => {
                 let Kind::DateHistogram(histogram) = &self.named.kind else { return Err(mismatch()) };

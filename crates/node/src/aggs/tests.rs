@@ -182,6 +182,10 @@ fn histograms_fill_their_gaps() {
             "20.0": {"key": 20.0, "doc_count": 1}
         }})
     );
+    assert_eq!(
+        one(&json!({"histogram": {"field": "f", "interval": 0.5, "offset": 0.25, "min_doc_count": 1}})),
+        json!({"buckets": [{"key": 1.25, "doc_count": 1}, {"key": 1.75, "doc_count": 1}]})
+    );
     let bounded = one(&json!({
         "histogram": {"field": "l", "interval": 5, "extended_bounds": {"min": 0, "max": 30}, "offset": 2}
     }));

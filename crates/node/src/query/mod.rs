@@ -188,7 +188,7 @@ fn unknown(name: &str) -> ApiError {
     if UNSUPPORTED.contains(&name) {
         return ApiError::parsing(format!("query [{name}] is not supported by this node"));
     }
-    let hint = body::did_you_mean(name, CLAUSES.iter().map(|(known, _)| *known));
+    let hint = did_you_mean(name, CLAUSES.iter().map(|(known, _)| *known));
     ApiError::parsing(format!("unknown query [{name}]{hint}")).with(
         "caused_by",
         json!({ "type": "named_object_not_found_exception", "reason": format!("unknown field [{name}]") }),

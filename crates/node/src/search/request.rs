@@ -284,24 +284,27 @@ impl SearchRequest {
     }
 }
 
-/// Adds line and column to an error about the member `key` of `body`, where Elasticsearch says them.
+/// Adds line and column to an error about a member of `body`, where Elasticsearch says them.
 pub fn locate(error: ApiError, body: &[u8]) -> ApiError {
-    let Some(key) = error
-        .reason
-        .strip_prefix("Unknown key for a ")
-        .and_then(|rest| rest.split_once(" in ["))
-        .and_then(|(_, rest)| rest.strip_suffix("]."))
-    else {
-        return error;
+    let bracketed = |start: &str| Some(error.reason.strip_prefix(start)?.split_once(']')?.0);
+    let unknown_key =
+        error.reason.strip_prefix("Unknown key for a ").and_then(|rest| rest.split_once(" in ["));
+    let found = if let Some((_, key)) = unknown_key {
+        position(body, key.trim_end_matches("]."), 1)
+    } else {
+        ["unknown query [", "Unknown aggregation type ["]
+            .into_iter()
+            .find_map(bracketed)
+            .and_then(|name| position(body, name, usize::MAX))
     };
-    match position(body, key) {
+    match found {
         Some((line, column)) => error.with("line", line.into()).with("col", column.into()),
         None => error,
     }
 }
 
-/// Line and column, from 1, of the value of a member of the outermost object.
-fn position(body: &[u8], key: &str) -> Option<(usize, usize)> {
+/// Line and column, from 1, of the value of the first member of that name, at most `deepest` objects and lists deep.
+fn position(body: &[u8], key: &str, deepest: usize) -> Option<(usize, usize)> {
     let (mut depth, mut at, mut found) = (0_usize, 0, false);
     while at < body.len() {
         match body[at] {
@@ -316,7 +319,7 @@ fn position(body: &[u8], key: &str) -> Option<(usize, usize)> {
                 let named = body.get(start..at) == Some(key.as_bytes());
                 let colon =
                     body.get(at + 1..)?.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':');
-                found = depth == 1 && named && colon;
+                found = depth <= deepest && named && colon;
             }
             b':' => {}
             byte if found && !byte.is_ascii_whitespace() => {
@@ -572,6 +575,8 @@ mod tests {
             (error.extra["line"].clone(), error.extra["col"].clone())
         };
         assert_eq!(located(r#"{"foo":1}"#), (json!(1), json!(8)));
+        assert_eq!(located(r#"{"query":{"nope":{}}}"#), (json!(1), json!(18)));
+        assert_eq!(located(r#"{"aggs":{"x":{"nope":{"field":"k"}}}}"#), (json!(1), json!(22)));
         assert_eq!(
             located("{\"size\": 1, \"_source\": {\"includes\": [\"foo\"]},\n  \"foo\" :  {}}"),
             (json!(2), json!(12))
