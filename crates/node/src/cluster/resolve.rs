@@ -37,9 +37,9 @@ impl IndicesOptions {
     /// # Errors
     /// 400 for values that cannot be.
     pub fn of(mut self, params: &mut Params) -> Result<Self> {
-        self.ignore_unavailable = params.bool("ignore_unavailable", self.ignore_unavailable)?;
-        self.allow_no_indices = params.bool("allow_no_indices", self.allow_no_indices)?;
-        params.bool("ignore_throttled", false)?;
+        self.ignore_unavailable = flag(params, "ignore_unavailable", self.ignore_unavailable)?;
+        self.allow_no_indices = flag(params, "allow_no_indices", self.allow_no_indices)?;
+        flag(params, "ignore_throttled", false)?;
         if let Some(states) = params.list("expand_wildcards") {
             (self.expand_open, self.expand_hidden) = (false, false);
             for state in states {
@@ -60,6 +60,14 @@ impl IndicesOptions {
         }
         Ok(self)
     }
+}
+
+/// A boolean whose error names the parameter, as Elasticsearch does for these alone.
+fn flag(params: &mut Params, name: &str, default: bool) -> Result<bool> {
+    params.bool(name, default).map_err(|error| {
+        ApiError::illegal_argument(format!("Could not convert [{name}] to boolean"))
+            .because("illegal_argument_exception", error.reason)
+    })
 }
 
 /// One index an expression stands for.
