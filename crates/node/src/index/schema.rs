@@ -34,6 +34,9 @@ pub struct Fields {
 /// Name of [`Fields::values`]; a column of it is addressed as `_v.<path>` in `fast_fields().dynamic_column_handles`.
 pub const VALUES: &str = "_v";
 
+/// Path in [`VALUES`] of the names of fields that left a value of the document out; no field of a document can have it.
+pub const IGNORED: &str = "_ignored";
+
 /// Builds the schema.
 pub fn schema() -> (Schema, Fields) {
     let mut builder = Schema::builder();

@@ -15,7 +15,7 @@ use super::tree::{ObjectNode, Tree};
 use super::types::{Dynamic, FieldType};
 use crate::analysis::VALUE_SEPARATOR;
 use crate::error::{ApiError, Result};
-use crate::index::schema::Fields;
+use crate::index::schema::{Fields, IGNORED};
 use crate::index::{FieldValue, IndexDocument, encode_tokens};
 
 /// Names a document cannot use at its top.
@@ -158,6 +158,8 @@ struct Walk<'a> {
     values: Vec<(Arc<str>, FieldValue)>,
     texts: Vec<(&'a Target, Vec<Cow<'a, str>>)>,
     present: Vec<Arc<str>>,
+    /// Fields that left a value of the document out: too long (`ignore_above`) or malformed (`ignore_malformed`).
+    ignored: Vec<Arc<str>>,
 }
 
 impl<'a> Walk<'a> {
@@ -169,6 +171,7 @@ impl<'a> Walk<'a> {
             values: Vec::new(),
             texts: Vec::new(),
             present: Vec::new(),
+            ignored: Vec::new(),
         }
     }
 
@@ -335,8 +338,16 @@ impl<'a> Walk<'a> {
                 }
                 Ok(false)
             }
-            Ok(None) => Ok(false),
-            Err(_) if mapping.ignore_malformed && !matches!(*value, Json::Object(_)) => Ok(false),
+            Ok(None) => {
+                if mapping.kind == FieldType::Keyword {
+                    self.ignored.push(target.path.clone());
+                }
+                Ok(false)
+            }
+            Err(_) if mapping.ignore_malformed && !matches!(*value, Json::Object(_)) => {
+                self.ignored.push(target.path.clone());
+                Ok(false)
+            }
             Err(refused) => Err(refusal(target, &value, refused)),
         }
     }
@@ -363,6 +374,11 @@ impl<'a> Walk<'a> {
         }
         if !overflow.is_empty() {
             document.add(fields.text_overflow, FieldValue::Object(overflow));
+        }
+        self.ignored.sort_unstable();
+        self.ignored.dedup();
+        for path in self.ignored {
+            self.values.push((IGNORED.into(), FieldValue::Shared(path)));
         }
         if !self.values.is_empty() {
             document.add(fields.values, FieldValue::Object(self.values));

@@ -1,12 +1,17 @@
 //! A search over one or several indices: query phase on each, one order over all, then the hits' contents.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Map, Value};
+use tantivy::columnar::StrColumn;
 use tantivy::query::Query;
 
 use super::collect::{self, After, Candidate, Collected, Collection, Observer};
+use super::columns::Columns;
 use super::fields;
 use super::keys::{Level, SortValue};
 use super::request::{ParsedQuery, RESULT_WINDOW, SearchRequest, StoredFields, TrackTotal};
@@ -17,6 +22,7 @@ use super::sort::{SortKey, SortSpec};
 use super::source::SourceFilter;
 use crate::aggs::{Aggregations, Partials, ShardCollector};
 use crate::error::{ApiError, Result};
+use crate::index::schema::IGNORED;
 use crate::index::{IndexView, StoredDocument};
 use crate::query::{self, Clause, QueryContext};
 
@@ -438,11 +444,13 @@ struct Fetch<'a> {
     request: &'a SearchRequest,
     plan: &'a Plan<'a>,
     filter: SourceFilter,
+    /// Column of [`IGNORED`] by shard and segment, opened when first needed.
+    ignored: RefCell<HashMap<(usize, u32), Option<StrColumn>>>,
 }
 
 impl<'a> Fetch<'a> {
     fn new(request: &'a SearchRequest, plan: &'a Plan<'a>) -> Self {
-        Self { request, plan, filter: request.source_filter() }
+        Self { request, plan, filter: request.source_filter(), ignored: RefCell::default() }
     }
 
     fn hit(&self, candidate: &Candidate, target: &Target) -> Result<Hit> {
@@ -488,11 +496,33 @@ impl<'a> Fetch<'a> {
                 Order::Constant => Some(1.0),
                 _ => scored.then_some(candidate.score),
             },
+            ignored: self.ignored(candidate, target)?,
             source,
             fields: found,
             highlight: None,
             sort,
         })
+    }
+
+    /// Fields that left a value of the document out.
+    fn ignored(&self, candidate: &Candidate, target: &Target) -> Result<Vec<String>> {
+        let mut opened = self.ignored.borrow_mut();
+        let column = match opened.entry((candidate.shard, candidate.segment)) {
+            Entry::Occupied(column) => column.into_mut(),
+            Entry::Vacant(place) => {
+                let reader = target.view.searcher.segment_reader(candidate.segment);
+                place.insert(Columns::open(reader, IGNORED)?.strings)
+            }
+        };
+        let mut names = Vec::new();
+        if let Some(column) = column {
+            for ord in column.term_ords(candidate.doc) {
+                let mut name = String::new();
+                column.ord_to_str(ord, &mut name).map_err(ApiError::internal)?;
+                names.push(name);
+            }
+        }
+        Ok(names)
     }
 
     /// The source as a value, only if something looks into it.

@@ -33,6 +33,8 @@ pub struct Hit {
     pub seq_no: Option<u64>,
     /// `_score`; `None` is null.
     pub score: Option<f32>,
+    /// `_ignored`: fields that left a value of the document out.
+    pub ignored: Vec<String>,
     /// `_source` as JSON text.
     pub source: Option<Bytes>,
     /// `fields`.
@@ -147,6 +149,9 @@ impl Hit {
         out.member("_score", &score(self.score))?;
         if let Some(routing) = &self.routing {
             out.member("_routing", routing)?;
+        }
+        if !self.ignored.is_empty() {
+            out.member("_ignored", &self.ignored)?;
         }
         if let Some(source) = &self.source {
             out.key("_source");
