@@ -18,6 +18,7 @@ pub mod query;
 pub mod rest;
 pub mod search;
 pub mod store;
+pub mod templates;
 
 pub use http::{Credential, TlsFiles};
 pub use lock::{RunningNode, discover};

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::meta::{Alias, IndexMeta, parse_settings};
+use super::meta::{Alias, IndexMeta, parse_settings, shown};
 use super::{Cluster, INDEX, names, new_uuid, now_ms, saved, state_of};
 use crate::error::{ApiError, Result};
 use crate::index::Index;
 use crate::mapping::Tree;
+use crate::templates::Template;
 
-/// What a new index is made of: the body of its request, or of a template.
+/// What the request for a new index says.
 #[derive(Debug, Clone, Default)]
 pub struct NewIndex {
     /// Settings by full name.
@@ -43,11 +44,22 @@ impl NewIndex {
         Ok(new)
     }
 
-    /// The parts of `over` win.
-    pub(super) fn overlay(&mut self, over: Self) {
-        self.settings.extend(over.settings);
-        self.aliases.extend(over.aliases);
-        // Mappings are merged by the caller, field by field.
+    /// As a part to lay over what a template gives.
+    fn into_part(self) -> Result<Template> {
+        let mappings = match self.mapping {
+            None => None,
+            Some(Value::Object(mut members)) => match members.remove("_doc") {
+                Some(Value::Object(inner)) if members.is_empty() => Some(inner),
+                Some(other) => {
+                    members.insert("_doc".to_owned(), other);
+                    Some(members)
+                }
+                None => Some(members),
+            },
+            // Refuses it in the right words.
+            Some(other) => Tree::parse(&other).map(|_| None)?,
+        };
+        Ok(Template { settings: Some(self.settings), mappings, aliases: Some(self.aliases) })
     }
 }
 
@@ -96,9 +108,26 @@ impl Cluster {
         names::check_index(target)?;
         let _held = self.change();
         // Another request may have been faster.
-        match self.existing_write_target(target, require_alias)? {
-            Some(index) => Ok(index),
-            None => self.create_held(target, NewIndex::default()),
+        if let Some(index) = self.existing_write_target(target, require_alias)? {
+            return Ok(index);
+        }
+        self.check_auto_create(target)?;
+        self.create_held(target, NewIndex::default())
+    }
+
+    /// A template may say that only `PUT` creates its indexes.
+    fn check_auto_create(&self, name: &str) -> Result<()> {
+        match self.templates()?.matching(name, false) {
+            Some((_, template)) if template.allow_auto_create == Some(false) => {
+                let text = format!(
+                    "composable template [{}] forbids index auto creation",
+                    template.index_patterns.join(", ")
+                );
+                let mut error = ApiError::index_not_found(&text);
+                error.extra.retain(|key, _| !key.starts_with("resource."));
+                Err(error)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -120,12 +149,18 @@ impl Cluster {
     }
 
     fn create_held(&self, name: &str, new: NewIndex) -> Result<Arc<Index>> {
-        let (template, mut mappings) = self.template_for(name)?;
-        let mut all = template;
-        mappings.extend(new.mapping.clone());
-        all.overlay(new);
+        let hidden = new.settings.get("index.hidden").is_some_and(|hidden| shown(hidden) == "true");
+        let templates = self.templates()?;
+        let template = templates.matching(name, hidden).map(|(_, template)| templates.compose(template));
+        let mut all = template.unwrap_or_default().for_index(name);
+        all.overlay(&new.into_part()?);
         for alias in all.aliases.keys() {
-            if alias == name || self.index(alias).is_some() {
+            if alias == name {
+                return Err(ApiError::illegal_argument(format!(
+                    "alias name [{alias}] self-conflicts with index name"
+                )));
+            }
+            if self.index(alias).is_some() {
                 return Err(names::invalid_alias(
                     alias,
                     "an index, data stream, ESQL view, or ESQL dataset exists with the same name as the alias",
@@ -137,9 +172,9 @@ impl Cluster {
         self.check_write_aliases(name, &meta)?;
         let limits = meta.limits();
         let mut state = state_of(meta, Tree::default(), &BTreeMap::new())?;
-        for mapping in mappings {
-            let merged = state.mapping.merged(Tree::parse(&mapping)?, &state.analyzers, limits)?;
-            state.mapping = Arc::new(merged);
+        if let Some(mappings) = all.mappings {
+            let tree = Tree::parse(&Value::Object(mappings))?;
+            state.mapping = Arc::new(state.mapping.merged(tree, &state.analyzers, limits)?);
         }
         // The rows first: a crash in between leaves rows without index, which the next start removes.
         self.store.rows(&state.meta.uuid)?;

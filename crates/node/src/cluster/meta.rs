@@ -314,7 +314,7 @@ impl IndexMeta {
 }
 
 /// Settings by full name as an object, or flat.
-pub(super) fn settings_tree(all: BTreeMap<String, Value>, flat: bool) -> Value {
+pub(crate) fn settings_tree(all: BTreeMap<String, Value>, flat: bool) -> Value {
     if flat {
         return all.into_iter().collect::<Map<_, _>>().into();
     }
@@ -333,7 +333,7 @@ fn version_id() -> String {
 }
 
 /// A value as text.
-pub(super) fn shown(value: &Value) -> String {
+pub(crate) fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
@@ -341,7 +341,7 @@ pub(super) fn shown(value: &Value) -> String {
 }
 
 /// Elasticsearch prints every setting as text.
-pub(super) fn printed(value: &Value) -> Value {
+pub(crate) fn printed(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(printed).collect::<Vec<_>>().into(),
         other => shown(other).into(),
@@ -368,26 +368,42 @@ fn insert(out: &mut Map<String, Value>, path: &str, value: Value) {
 /// # Errors
 /// 400 for unknown and private settings.
 pub fn parse_settings(body: &Value) -> Result<BTreeMap<String, Value>> {
+    let flat = flat_settings(body)?;
+    flat.keys().try_for_each(|name| check_setting_name(name))?;
+    Ok(flat)
+}
+
+/// Settings of a body by full name.
+///
+/// # Errors
+/// 400 when the body is no object.
+pub fn flat_settings(body: &Value) -> Result<BTreeMap<String, Value>> {
     let mut flat = BTreeMap::new();
     match body {
         Value::Object(members) => flatten("", members, &mut flat),
         Value::Null => {}
         _ => return Err(ApiError::parsing("key [settings] must be an object")),
     }
-    for name in flat.keys() {
-        if PRIVATE.contains(&name.as_str()) {
-            return Err(ApiError::illegal_argument(format!(
-                "private index setting [{name}] can not be set explicitly"
-            )));
-        }
-        if !KNOWN.iter().any(|known| matches_setting(known, name)) {
-            return Err(ApiError::illegal_argument(format!(
-                "unknown setting [{name}] please check that any required plugins are installed, or check the breaking \
-                 changes documentation for removed settings"
-            )));
-        }
-    }
     Ok(flat)
+}
+
+/// Checks that a setting exists and is not the node's own.
+///
+/// # Errors
+/// 400 naming it.
+pub fn check_setting_name(name: &str) -> Result<()> {
+    if PRIVATE.contains(&name) {
+        return Err(ApiError::illegal_argument(format!(
+            "private index setting [{name}] can not be set explicitly"
+        )));
+    }
+    if !KNOWN.iter().any(|known| matches_setting(known, name)) {
+        return Err(ApiError::illegal_argument(format!(
+            "unknown setting [{name}] please check that any required plugins are installed, or check the breaking \
+             changes documentation for removed settings"
+        )));
+    }
+    Ok(())
 }
 
 fn flatten(prefix: &str, members: &Map<String, Value>, flat: &mut BTreeMap<String, Value>) {

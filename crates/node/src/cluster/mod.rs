@@ -24,6 +24,10 @@ pub use aliases::{AliasAction, missing as missing_aliases};
 pub use bulk::{Action, BulkOp, ItemResult, Outcome, Refresh, WriteResult};
 pub use create::NewIndex;
 pub use meta::{Alias, IndexMeta};
+pub(crate) use meta::{
+    check_setting_name, flat_settings, printed as settings_text, settings_tree, shown as text_of,
+};
+pub(crate) use names::check_alias as check_alias_name;
 pub use resolve::{IndicesOptions, Resolved};
 pub use update::{UpdateBody, validation};
 
@@ -240,7 +244,7 @@ fn load_pipelines(store: &Store) -> Result<Pipelines> {
 }
 
 /// A new index's state from its parts.
-fn state_of(meta: IndexMeta, tree: Tree, slots: &BTreeMap<String, usize>) -> Result<IndexState> {
+pub(crate) fn state_of(meta: IndexMeta, tree: Tree, slots: &BTreeMap<String, usize>) -> Result<IndexState> {
     let analysis = meta.analysis();
     let empty = analysis.as_object().is_some_and(Map::is_empty);
     let analyzers = if empty { Analyzers::builtin() } else { Analyzers::from_settings(&analysis)? };
