@@ -31,7 +31,10 @@ impl Form {
         }
     }
 
-    pub(super) fn encode(self, response: Response) -> axum::response::Response {
+    pub(super) fn encode(mut self, response: Response) -> axum::response::Response {
+        if response.is_error {
+            self.filter = None;
+        }
         let mut headers = HeaderMap::new();
         headers.insert(PRODUCT, HeaderValue::from_static("Elasticsearch"));
         if let Some(id) = self.opaque_id {

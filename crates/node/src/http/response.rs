@@ -12,6 +12,8 @@ pub struct Response {
     pub(super) status: StatusCode,
     pub(super) body: Body,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Errors are sent whole, whatever `filter_path` says.
+    pub(super) is_error: bool,
 }
 
 #[derive(Debug)]
@@ -54,7 +56,7 @@ impl Response {
     }
 
     fn new(status: StatusCode, body: Body) -> Self {
-        Self { status, body, headers: Vec::new() }
+        Self { status, body, headers: Vec::new(), is_error: false }
     }
 
     /// Adds a header.
@@ -97,7 +99,7 @@ impl Response {
 
 impl From<ApiError> for Response {
     fn from(error: ApiError) -> Self {
-        Self::json(error.status, error.body())
+        Self { is_error: true, ..Self::json(error.status, error.body()) }
     }
 }
 
@@ -119,7 +121,7 @@ impl Refusal {
 
 impl From<Response> for Refusal {
     fn from(response: Response) -> Self {
-        Self(Box::new(response))
+        Self(Box::new(Response { is_error: true, ..response }))
     }
 }
 

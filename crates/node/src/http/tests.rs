@@ -262,6 +262,8 @@ async fn answers_are_shaped_by_the_query() {
     assert_eq!(text("?filter_path=length").await, r#"{"length":3}"#);
     assert_eq!(text("?filter_path=nope&error_trace=false&human=true").await, "{}");
     assert!(text("?pretty=maybe").await.contains("only [true] or [false]"));
+    assert!(text("?filter_path=nope&unknown=1").await.contains("unrecognized parameter: [unknown]"));
+    assert!(get(&server, "/a/b/c/d?filter_path=nope").await.1["error"].is_string());
     let head =
         raw(&server, &format!("HEAD / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.address()))
             .await;
