@@ -46,14 +46,14 @@ pub struct NodeOptions {
 }
 
 impl NodeOptions {
+    /// A node without credentials, which may only listen on loopback.
+    pub fn new(path: PathBuf, bind: SocketAddr) -> Self {
+        Self { path, bind, credentials: Vec::new(), tls: None }
+    }
+
     /// A node on a loopback port, open to the users of this machine.
     pub fn local(path: impl Into<PathBuf>, port: u16) -> Self {
-        Self {
-            path: path.into(),
-            bind: (Ipv4Addr::LOCALHOST, port).into(),
-            credentials: Vec::new(),
-            tls: None,
-        }
+        Self::new(path.into(), (Ipv4Addr::LOCALHOST, port).into())
     }
 }
 

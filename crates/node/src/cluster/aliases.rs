@@ -58,11 +58,14 @@ pub(super) fn two_write_indexes(alias: &str, indexes: &[&str]) -> ApiError {
 }
 
 impl Cluster {
-    /// Applies actions in order; nothing is changed when one fails. Blocks.
+    /// Applies actions in order, in one commit; nothing is changed when one is wrong. Removing an alias that is not there
+    /// is wrong only when it must exist, or nothing else is done; else it is told in the results, one for each action,
+    /// which are returned when there is any such. Blocks.
     ///
     /// # Errors
     /// 400 and 404 as Elasticsearch words them.
-    pub fn change_aliases(&self, actions: &[AliasAction]) -> Result<()> {
+    pub fn change_aliases(&self, actions: &[AliasAction]) -> Result<Option<Vec<Value>>> {
+        let mut results: Vec<(Value, Option<ApiError>)> = Vec::new();
         let held = self.change();
         let indexes = self.indexes();
         let mut after: BTreeMap<String, BTreeMap<String, Alias>> =
@@ -71,15 +74,19 @@ impl Cluster {
         for action in actions {
             match action {
                 AliasAction::RemoveIndex { indices } => {
-                    for index in self.concrete(indices)? {
+                    let targets = self.concrete(indices)?;
+                    results.push((described("remove_index", &targets, &[]), None));
+                    for index in targets {
                         after.remove(index.name());
                         removed.push(index);
                     }
                 }
                 AliasAction::Add { indices, aliases, alias } => {
                     let targets = self.concrete(indices)?;
+                    results.push((described("add", &targets, aliases), None));
                     for name in aliases {
                         names::check_alias(name)?;
+                        check_filter(name, alias)?;
                         for index in &targets {
                             if let Some(all) = after.get_mut(index.name()) {
                                 all.insert(name.clone(), alias.clone());
@@ -89,18 +96,26 @@ impl Cluster {
                 }
                 AliasAction::Remove { indices, aliases, must_exist } => {
                     let mut any = false;
-                    for index in self.concrete(indices)? {
+                    let targets = self.concrete(indices)?;
+                    for index in &targets {
                         if let Some(all) = after.get_mut(index.name()) {
                             let before = all.len();
                             all.retain(|name, _| !aliases.iter().any(|pattern| simple_match(pattern, name)));
                             any |= all.len() < before;
                         }
                     }
-                    if !any && *must_exist != Some(false) {
+                    if !any && *must_exist == Some(true) {
                         return Err(missing(aliases));
                     }
+                    let error = (!any).then(|| missing(aliases));
+                    results.push((described("remove", &targets, aliases), error));
                 }
             }
+        }
+        if let Some((_, Some(error))) = results.first()
+            && results.iter().all(|(_, error)| error.is_some())
+        {
+            return Err(error.clone());
         }
         check(&after)?;
         let mut changed = Vec::new();
@@ -128,7 +143,11 @@ impl Cluster {
         }
         drop(locks);
         drop(held);
-        if removed.is_empty() { Ok(()) } else { self.delete(&removed) }
+        if !removed.is_empty() {
+            self.delete(&removed)?;
+        }
+        let failed = results.iter().any(|(_, error)| error.is_some());
+        Ok(failed.then(|| results.into_iter().map(result).collect()))
     }
 
     /// Indexes of expressions that cannot be aliases.
@@ -147,6 +166,30 @@ impl Cluster {
         }
         Ok(self.resolve(&expression, options)?.into_iter().map(|resolved| resolved.index).collect())
     }
+}
+
+/// An action as results name it.
+fn described(kind: &str, indexes: &[Arc<Index>], aliases: &[String]) -> Value {
+    let indexes: Vec<&str> = indexes.iter().map(|index| index.name()).collect();
+    json!({ "type": kind, "indices": indexes, "aliases": aliases })
+}
+
+fn result((action, error): (Value, Option<ApiError>)) -> Value {
+    match error {
+        None => json!({ "action": action, "status": 200 }),
+        Some(error) => {
+            json!({ "action": action, "status": error.status.as_u16(), "error": error.cause() })
+        }
+    }
+}
+
+/// A filter has to be a query.
+pub(super) fn check_filter(name: &str, alias: &Alias) -> Result<()> {
+    let Some(filter) = &alias.filter else { return Ok(()) };
+    crate::query::parse(filter).map(drop).map_err(|error| {
+        ApiError::illegal_argument(format!("failed to parse filter for alias [{name}]"))
+            .with("caused_by", error.cause())
+    })
 }
 
 /// Rules that only all aliases together can break.

@@ -14,7 +14,7 @@ use super::{BUDGET_UNIT, Cluster, WRITE_BUDGET_BYTES, blocking, new_id};
 use crate::error::{ApiError, Result};
 use crate::index::{Index, IndexDocument, IndexState};
 use crate::ingest::{self, IngestDocument};
-use crate::mapping::Parsed;
+use crate::mapping::{Parsed, over_limit};
 use crate::store::{Change, Condition, WriteOp, live_row};
 
 /// Bytes of documents that are read, committed and answered together; larger requests go on with the next.
@@ -130,6 +130,8 @@ pub enum Outcome {
     NotFound,
     /// The update changed nothing.
     Noop,
+    /// A pipeline dropped the document.
+    Dropped,
 }
 
 impl Outcome {
@@ -140,7 +142,7 @@ impl Outcome {
             Self::Updated => "updated",
             Self::Deleted => "deleted",
             Self::NotFound => "not_found",
-            Self::Noop => "noop",
+            Self::Noop | Self::Dropped => "noop",
         }
     }
 
@@ -182,6 +184,8 @@ pub struct ItemResult {
     pub id: String,
     /// The write, or why not.
     pub result: Result<WriteResult>,
+    /// A pipeline was to be run.
+    pub piped: bool,
 }
 
 /// An operation whose index is known.
@@ -200,8 +204,10 @@ struct Work {
 enum Prepared {
     /// To be committed.
     Write { op: WriteOp, source: Option<Bytes> },
-    /// Nothing to do: an update without change, or a document a pipeline dropped.
+    /// An update without change.
     Noop { version: u64, seq_no: u64, source: Option<Bytes> },
+    /// A pipeline dropped the document.
+    Dropped,
 }
 
 impl Cluster {
@@ -238,7 +244,8 @@ impl Cluster {
                 }),
                 Err(error) => {
                     let action = op.action.name();
-                    results[at] = Some(ItemResult { action, index: key.0, id, result: Err(error) });
+                    results[at] =
+                        Some(ItemResult { action, index: key.0, id, result: Err(error), piped: false });
                 }
             }
         }
@@ -330,6 +337,10 @@ impl Cluster {
                         let result = written(&work, Outcome::Noop, version, seq_no, source);
                         results[work.at] = Some(item(&work, Ok(result)));
                     }
+                    Ok(Prepared::Dropped) => {
+                        results[work.at] =
+                            Some(item(&work, Ok(written(&work, Outcome::Dropped, 0, 0, None))));
+                    }
                     Err(error) => results[work.at] = Some(item(&work, Err(error))),
                 }
             }
@@ -387,7 +398,7 @@ impl Cluster {
         if refresh == Refresh::Now {
             for item in results.iter_mut().flatten() {
                 if let Ok(result) = &mut item.result {
-                    result.forced_refresh = result.outcome != Outcome::Noop;
+                    result.forced_refresh = !matches!(result.outcome, Outcome::Noop | Outcome::Dropped);
                 }
             }
         }
@@ -478,7 +489,7 @@ impl Cluster {
         // Elasticsearch runs pipelines over documents, not over the result of an update (but over its upserts).
         let update = matches!(work.action, Action::Update(_));
         if !update && !self.pipelines_of(work, &mut target)? {
-            return Ok(Prepared::Noop { version: 1, seq_no: 0, source: None });
+            return Ok(Prepared::Dropped);
         }
         let mut document = self.parse(&target.index, &target.id, &target.source)?;
         document.set_budget(budget.clone());
@@ -555,7 +566,8 @@ impl Cluster {
             match state.mapping.document(id, source, index.fields())? {
                 Parsed::Document(document) => return Ok(document),
                 Parsed::Extend(new) => self.change_index(index, |state| {
-                    let mapping = state.mapping.extended(&new, &state.analyzers, state.meta.limits())?;
+                    let extended = state.mapping.extended(&new, &state.analyzers, state.meta.limits());
+                    let mapping = extended.map_err(|error| over_limit(&error, source))?;
                     Ok(IndexState { mapping: Arc::new(mapping), ..state.clone() })
                 })?,
             }
@@ -588,7 +600,14 @@ fn missing(work: &Work) -> ApiError {
 }
 
 fn item(work: &Work, result: Result<WriteResult>) -> ItemResult {
+    let meta = work.index.settings();
+    let first = match &work.pipeline {
+        Some(name) => name != "_none",
+        None => meta.pipeline("default_pipeline").is_some(),
+    };
     ItemResult {
+        piped: matches!(work.action, Action::Index(_) | Action::Create(_))
+            && (first || meta.pipeline("final_pipeline").is_some()),
         action: work.action.name(),
         index: work.index.name().to_owned(),
         id: work.id.clone(),
@@ -605,6 +624,6 @@ fn count(index: &Index, outcome: Outcome) {
     match outcome {
         Outcome::Created | Outcome::Updated => index.counters.indexed.fetch_add(1, Ordering::Relaxed),
         Outcome::Deleted => index.counters.deleted.fetch_add(1, Ordering::Relaxed),
-        Outcome::NotFound | Outcome::Noop => 0,
+        Outcome::NotFound | Outcome::Noop | Outcome::Dropped => 0,
     };
 }

@@ -71,7 +71,9 @@ fn parse_aliases(value: &Value) -> Result<BTreeMap<String, Alias>> {
         .iter()
         .map(|(name, body)| {
             names::check_alias(name)?;
-            Ok((name.clone(), Alias::parse(name, body)?))
+            let alias = Alias::parse(name, body)?;
+            super::aliases::check_filter(name, &alias)?;
+            Ok((name.clone(), alias))
         })
         .collect()
 }
@@ -170,12 +172,12 @@ impl Cluster {
         all.settings.retain(|_, value| !value.is_null());
         let meta = IndexMeta::new(new_uuid(), now_ms(), all.settings, all.aliases)?;
         self.check_write_aliases(name, &meta)?;
-        let limits = meta.limits();
-        let mut state = state_of(meta, Tree::default(), &BTreeMap::new())?;
-        if let Some(mappings) = all.mappings {
-            let tree = Tree::parse(&Value::Object(mappings))?;
-            state.mapping = Arc::new(state.mapping.merged(tree, &state.analyzers, limits)?);
-        }
+        let tree = match all.mappings {
+            Some(mappings) => Tree::parse(&Value::Object(mappings))?,
+            None => Tree::default(),
+        };
+        tree.check_limits(meta.limits())?;
+        let state = state_of(meta, tree, &BTreeMap::new())?;
         // The rows first: a crash in between leaves rows without index, which the next start removes.
         self.store.rows(&state.meta.uuid)?;
         self.put_meta(INDEX, name, &saved(&state))?;

@@ -295,6 +295,7 @@ impl IndexMeta {
             ("index.creation_date", self.created_ms.to_string()),
             ("index.uuid", self.uuid.clone()),
             ("index.version.created", version_id()),
+            ("index.routing.allocation.include._tier_preference", "data_content".to_owned()),
         ];
         for (key, value) in fixed {
             all.insert(key.to_owned(), value.into());

@@ -32,6 +32,11 @@ impl Params {
         Ok(Self { values, known: BTreeSet::new() })
     }
 
+    /// Whether a parameter is given; does not make it known.
+    pub fn contains(&self, name: &str) -> bool {
+        self.values.iter().any(|(other, _)| other == name)
+    }
+
     /// The text of a parameter.
     pub fn get(&mut self, name: &str) -> Option<&str> {
         self.known.insert(name.to_owned());

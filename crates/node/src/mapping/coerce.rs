@@ -129,7 +129,11 @@ fn integer(
         Json::Integer(number) => whole(*number, &number.to_string()),
         Json::Big(number) => Err(out_of_range(&number.to_string())),
         Json::Float(number) => fraction(*number, &value.to_string()),
-        Json::Text(_) if !mapping.coerce => Err(illegal("Integer value passed as String")),
+        Json::Text(_) if !mapping.coerce => {
+            let mut name = name.to_owned();
+            name[..1].make_ascii_uppercase();
+            Err(illegal(format!("{name} value passed as String")))
+        }
         Json::Text(text) if text.is_empty() => Ok(None),
         Json::Text(text) => match (text.parse::<i64>(), text.parse::<f64>()) {
             (Ok(number), _) => whole(number, text),
@@ -184,7 +188,7 @@ fn float(mapping: &FieldMapping, value: &Json<'_>) -> Result<Option<FieldValue>,
     if kept.is_finite() {
         Ok(Some(FieldValue::Float(kept)))
     } else {
-        Err(illegal(format!("[{}] supports only finite values, but got [{value}]", mapping.type_name)))
+        Err(illegal(format!("[{}] supports only finite values, but got [{number:?}]", mapping.type_name)))
     }
 }
 

@@ -66,6 +66,8 @@ enum Problem {
     Placed { kind: &'static str, reason: String, key: bool },
     /// An error of a key.
     Key(String),
+    /// A name that is the node's own.
+    Metadata { field: String, preview: String },
 }
 
 impl Failure {
@@ -114,6 +116,18 @@ pub fn parse(
     Ok(Parsed::Document(walk.finish(fields, id)))
 }
 
+/// A limit of the mapping that a document's new fields would break.
+pub fn over_limit(error: &ApiError, source: &[u8]) -> ApiError {
+    let members = match json::read(source) {
+        Ok(Json::Object(members)) => members.len(),
+        _ => 0,
+    };
+    let steps = [Step::Member(members.saturating_sub(1))];
+    let (line, column) = locate::find(source, &steps, locate::Of::Value).unwrap_or((1, 1));
+    bad_document(format!("[{line}:{column}] failed to parse: {}", error.reason))
+        .with("caused_by", error.cause())
+}
+
 fn syntax_error(error: &serde_json::Error) -> ApiError {
     let inner = crate::http::json::parse_error(error);
     bad_document(format!("[{}:{}] failed to parse: {}", error.line(), error.column(), inner.reason))
@@ -142,6 +156,18 @@ fn explain(mut failure: Failure, id: &str, source: &[u8]) -> ApiError {
         Problem::Placed { kind, reason, key } => {
             let at = place(if key { locate::Of::Key } else { locate::Of::Value });
             ApiError::new(StatusCode::BAD_REQUEST, kind, format!("{at} {reason}"))
+        }
+        Problem::Metadata { field, preview } => {
+            let at = place(locate::Of::Value);
+            let cause = bad_document(format!(
+                "{at} Field [{field}] is a metadata field and cannot be added inside a document. Use the index API request \
+                 parameters."
+            ));
+            bad_document(format!(
+                "{at} failed to parse field [{field}] of type [{field}] in document with id '{id}'. Preview of field's \
+                 value: '{preview}'"
+            ))
+            .caused_by(&cause)
         }
         Problem::Key(reason) => {
             let at = place(locate::Of::Key);
@@ -190,13 +216,10 @@ impl<'a> Walk<'a> {
             return self.child(child, key, value);
         }
         if plan.path.is_empty() && METADATA.contains(&key) {
-            return Err(placed(
-                "document_parsing_exception",
-                format!(
-                    "Field [{key}] is a metadata field and cannot be added inside a document. Use the index API request \
-                     parameters."
-                ),
-            ));
+            return Err(Failure {
+                error: Problem::Metadata { field: key.to_owned(), preview: value.to_string() },
+                steps: Vec::new(),
+            });
         }
         check_key(key)?;
         let mut object = plan;
@@ -299,8 +322,9 @@ impl<'a> Walk<'a> {
         }
         if copy && !matches!(value, Json::Null) {
             for path in &leaf.targets[0].mapping.copy_to {
-                if let Some(to) = self.compiled.leaves.get(path.as_str()) {
-                    self.scalar(to, value, false)?;
+                match self.compiled.leaves.get(path.as_str()) {
+                    Some(to) => self.scalar(to, value, false)?,
+                    None => self.found_unknown |= self.unknown == Unknown::Dynamic,
                 }
             }
         }
@@ -424,7 +448,7 @@ fn refusal(target: &Target, value: &Json<'_>, refused: Refused) -> Failure {
         error: Problem::Value {
             field: target.path.to_string(),
             type_name: target.mapping.type_name.clone(),
-            preview: value.to_string().chars().take(50).collect(),
+            preview: value.to_string(),
             refused,
             is_object: matches!(value, Json::Object(_)),
         },

@@ -1,6 +1,7 @@
 //! New fields of a document: what the mapping has to get before the document can be indexed.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use super::json::Json;
 use super::tree::{FieldNode, Node, ObjectNode, Tree};
@@ -18,16 +19,55 @@ const DATE_FORMATS: [&str; 2] = ["strict_date_optional_time", "yyyy/MM/dd HH:mm:
 /// 400 when a dynamic template gives them no valid mapping.
 pub fn discover(tree: &Tree, document: &[(Cow<'_, str>, Json<'_>)]) -> Result<ObjectNode> {
     let mut found = ObjectNode::default();
-    let discovery = Discovery { tree };
+    let discovery = Discovery { tree, copies: RefCell::default() };
     discovery.members(Some(&tree.root), &mut found, "", Dynamic::True, document)?;
+    let dynamic = tree.root.dynamic.unwrap_or_default();
+    for (path, value) in discovery.copies.take() {
+        let parts: Vec<&str> = path.split('.').collect();
+        discovery.member(Some(&tree.root), &mut found, "", dynamic, &parts, &value.borrowed())?;
+    }
     Ok(found)
 }
 
 struct Discovery<'a> {
     tree: &'a Tree,
+    /// Values that `copy_to` brings to other paths.
+    copies: RefCell<Vec<(String, Copied)>>,
+}
+
+/// A scalar of the document.
+enum Copied {
+    Text(String),
+    Other(Json<'static>),
+}
+
+impl Copied {
+    fn borrowed(&self) -> Json<'_> {
+        match self {
+            Self::Text(text) => Json::Text(Cow::Borrowed(text)),
+            Self::Other(value) => value.clone(),
+        }
+    }
 }
 
 impl Discovery<'_> {
+    fn note_copies(&self, field: &FieldNode, value: &Json<'_>) {
+        let Some(targets) = field.params.get("copy_to").and_then(|targets| targets.as_array()) else {
+            return;
+        };
+        for path in targets.iter().filter_map(|path| path.as_str()) {
+            let copied = match value {
+                Json::Text(text) => Copied::Text(text.to_string()),
+                Json::Bool(flag) => Copied::Other(Json::Bool(*flag)),
+                Json::Integer(number) => Copied::Other(Json::Integer(*number)),
+                Json::Big(number) => Copied::Other(Json::Big(*number)),
+                Json::Float(number) => Copied::Other(Json::Float(*number)),
+                Json::Null | Json::Array(_) | Json::Object(_) => continue,
+            };
+            self.copies.borrow_mut().push((path.to_owned(), copied));
+        }
+    }
+
     fn members(
         &self,
         known: Option<&ObjectNode>,
@@ -67,13 +107,21 @@ impl Discovery<'_> {
         }
         let known_child = known.and_then(|known| known.children.get(*name));
         match known_child {
-            Some(Node::Field(_)) => return Ok(()),
+            Some(Node::Field(field)) => {
+                self.note_copies(field, value);
+                return Ok(());
+            }
             Some(Node::Object(object)) => {
-                let slot = found.children.entry((*name).to_owned());
-                let Node::Object(inner) = slot.or_insert_with(|| Node::Object(ObjectNode::default())) else {
-                    return Ok(());
+                let mut inner = match found.children.remove(*name) {
+                    Some(Node::Object(inner)) => inner,
+                    _ => ObjectNode::default(),
                 };
-                return self.inside(Some(object), inner, &full, dynamic, rest, value);
+                self.inside(Some(object), &mut inner, &full, dynamic, rest, value)?;
+                // An object that is known and gets nothing new is nothing new.
+                if !inner.children.is_empty() {
+                    found.children.insert((*name).to_owned(), Node::Object(inner));
+                }
+                return Ok(());
             }
             None if dynamic != Dynamic::True || matches!(value, Json::Null) => return Ok(()),
             None => {}
@@ -150,6 +198,8 @@ impl Discovery<'_> {
         };
         if let Some(format) = format {
             field.params.insert("format".into(), format.into());
+            // Elasticsearch prints the root locale here.
+            field.params.insert("locale".into(), "".into());
         }
         Ok(Some(Node::Field(field)))
     }

@@ -103,6 +103,36 @@ fn merge_field(path: &str, base: &mut FieldNode, new: FieldNode) -> Result<()> {
     Ok(())
 }
 
+/// `base` with what a later template says: its fields take the place of earlier ones.
+pub fn overlay(base: &mut Tree, over: Tree) {
+    overlay_object(&mut base.root, over.root);
+    base.date_detection = over.date_detection.or(base.date_detection);
+    base.numeric_detection = over.numeric_detection.or(base.numeric_detection);
+    base.dynamic_date_formats = over.dynamic_date_formats.or(base.dynamic_date_formats.take());
+    base.meta = over.meta.or(base.meta.take());
+    base.routing_required = over.routing_required.or(base.routing_required);
+    // Those of later templates are looked at first.
+    if let Some(mut templates) = over.dynamic_templates {
+        let mut rest = base.dynamic_templates.take().unwrap_or_default();
+        rest.retain(|old| !templates.iter().any(|new| new.name() == old.name()));
+        templates.extend(rest);
+        base.dynamic_templates = Some(templates);
+    }
+}
+
+fn overlay_object(base: &mut ObjectNode, over: ObjectNode) {
+    base.dynamic = over.dynamic.or(base.dynamic);
+    base.enabled = over.enabled.or(base.enabled);
+    for (name, node) in over.children {
+        match (base.children.get_mut(&name), node) {
+            (Some(Node::Object(base)), Node::Object(over)) => overlay_object(base, over),
+            (_, node) => {
+                base.children.insert(name, node);
+            }
+        }
+    }
+}
+
 /// Adds what `base` does not have. What it has already stays: another document was faster, and the one that asked is
 /// read again.
 pub fn extend(base: &mut ObjectNode, new: &ObjectNode) {
@@ -117,17 +147,18 @@ pub fn extend(base: &mut ObjectNode, new: &ObjectNode) {
     }
 }
 
-/// Checks the size of a mapping that grew from `before` members.
+/// Checks the size of a mapping; `before` members were there when a document made it grow.
 ///
 /// # Errors
 /// 400 when it is too wide or too deep.
-pub fn check_limits(tree: &Tree, before: usize, limits: Limits) -> Result<()> {
+pub fn check_limits(tree: &Tree, before: Option<usize>, limits: Limits) -> Result<()> {
     let count = tree.root.count();
-    if count > limits.total_fields && count > before {
+    if count > limits.total_fields && before.is_none_or(|before| count > before) {
+        let adding = before.map(|before| format!(" while adding new fields [{}]", count - before));
         return Err(ApiError::illegal_argument(format!(
-            "Limit of total fields [{}] has been exceeded while adding new fields [{}]",
+            "Limit of total fields [{}] has been exceeded{}",
             limits.total_fields,
-            count - before
+            adding.unwrap_or_default()
         )));
     }
     check_depth("", &tree.root, 1, limits.depth)

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 pub use coerce::canonical_ip;
-pub use document::{Parsed, Unknown};
+pub use document::{Parsed, Unknown, over_limit};
 pub use json::{Json, read as read_json};
 pub use merge::Limits;
 pub use params::boolean as parse_boolean;
@@ -56,7 +56,7 @@ impl Mapping {
     /// 400 for conflicts and limits.
     pub fn merged(&self, new: Tree, analyzers: &Analyzers, limits: Limits) -> Result<Self> {
         let tree = merge::merge(&self.tree, new)?;
-        merge::check_limits(&tree, self.tree.root.count(), limits)?;
+        merge::check_limits(&tree, None, limits)?;
         Self::new(tree, &self.compiled.slots, analyzers)
     }
 
@@ -67,7 +67,7 @@ impl Mapping {
     pub fn extended(&self, new: &ObjectNode, analyzers: &Analyzers, limits: Limits) -> Result<Self> {
         let mut tree = self.tree.clone();
         merge::extend(&mut tree.root, new);
-        merge::check_limits(&tree, self.tree.root.count(), limits)?;
+        merge::check_limits(&tree, Some(self.tree.root.count()), limits)?;
         Self::new(tree, &self.compiled.slots, analyzers)
     }
 

@@ -139,9 +139,6 @@ pub fn normalize(path: &str, type_name: &str, given: Map<String, Value>) -> Resu
             params.insert(name, value);
         }
     }
-    if params.get("analyzer").is_some_and(|analyzer| analyzer == "standard") {
-        params.remove("analyzer");
-    }
     if params.get("position_increment_gap").is_some_and(|gap| gap != 100) {
         return Err(unsupported(path, "position_increment_gap"));
     }

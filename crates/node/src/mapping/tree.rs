@@ -79,6 +79,19 @@ fn failed(cause: &ApiError) -> ApiError {
 }
 
 impl Tree {
+    /// Checks the size of a new mapping.
+    ///
+    /// # Errors
+    /// 400 when it is too wide or too deep.
+    pub fn check_limits(&self, limits: super::Limits) -> Result<()> {
+        super::merge::check_limits(self, None, limits)
+    }
+
+    /// With what a later template or the request says.
+    pub fn overlay(&mut self, over: Self) {
+        super::merge::overlay(self, over);
+    }
+
     /// Reads a mapping body (`{"properties": ..}`).
     ///
     /// # Errors

@@ -30,8 +30,11 @@ pub(super) fn routes() -> Vec<Route<Node>> {
     ]
 }
 
-fn done() -> Response {
-    Response::ok(json!({ "acknowledged": true, "errors": false }))
+fn done(results: Option<Vec<Value>>) -> Response {
+    Response::ok(match results {
+        None => json!({ "acknowledged": true, "errors": false }),
+        Some(results) => json!({ "acknowledged": true, "errors": true, "action_results": results }),
+    })
 }
 
 fn failed(reason: &str) -> ApiError {
@@ -69,8 +72,8 @@ async fn change(node: Arc<Node>, mut request: Request) -> Result<Response> {
         return Err(ApiError::illegal_argument("No action specified"));
     }
     let actions: Vec<AliasAction> = actions.iter().map(action).collect::<Result<_>>()?;
-    blocking(move || node.cluster.change_aliases(&actions)).await?;
-    Ok(done())
+    let results = blocking(move || node.cluster.change_aliases(&actions)).await?;
+    Ok(done(results))
 }
 
 fn action(value: &Value) -> Result<AliasAction> {
@@ -180,8 +183,8 @@ async fn put(node: Arc<Node>, mut request: Request) -> Result<Response> {
     request.finish()?;
     let alias = Alias::parse(&name, &body)?;
     let action = AliasAction::Add { indices: vec![index], aliases: vec![name], alias };
-    blocking(move || node.cluster.change_aliases(&[action])).await?;
-    Ok(done())
+    let results = blocking(move || node.cluster.change_aliases(&[action])).await?;
+    Ok(done(results))
 }
 
 async fn delete(node: Arc<Node>, mut request: Request) -> Result<Response> {
@@ -191,6 +194,6 @@ async fn delete(node: Arc<Node>, mut request: Request) -> Result<Response> {
     request.finish()?;
     let aliases = names.split(',').map(|name| if name == "_all" { "*" } else { name }.to_owned()).collect();
     let action = AliasAction::Remove { indices: vec![index], aliases, must_exist: None };
-    blocking(move || node.cluster.change_aliases(&[action])).await?;
-    Ok(done())
+    let results = blocking(move || node.cluster.change_aliases(&[action])).await?;
+    Ok(done(results))
 }

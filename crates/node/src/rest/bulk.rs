@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::documents::{check_id, source_params, update_get};
 use super::write::{ack_params, conditions, refresh, validations};
-use crate::cluster::{Action, BulkOp, ItemResult, UpdateBody, blocking};
+use crate::cluster::{Action, BulkOp, ItemResult, Outcome, UpdateBody, blocking};
 use crate::error::{ApiError, Result};
 use crate::http::{self, Request, Response, Route};
 use crate::mapping::{Json, read_json};
@@ -61,6 +61,9 @@ async fn bulk(node: Arc<Node>, mut request: Request) -> Result<Response> {
     let body = request.body().clone();
     request.finish()?;
     drop(request);
+    if body.is_empty() {
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, "parse_exception", "request body is required"));
+    }
     let lines = if body.len() > 256 * 1024 {
         blocking(move || parse(&body, &defaults)).await?
     } else {
@@ -78,6 +81,7 @@ async fn bulk(node: Arc<Node>, mut request: Request) -> Result<Response> {
                     index: line.op.index,
                     id: line.op.id.unwrap_or_default(),
                     result: Err(error),
+                    piped: false,
                 },
             )),
         }
@@ -93,8 +97,13 @@ async fn bulk(node: Arc<Node>, mut request: Request) -> Result<Response> {
 fn answer(items: &[ItemResult], filters: &[Option<SourceFilter>], started: Instant) -> Result<Vec<u8>> {
     let errors = items.iter().any(|item| item.result.is_err());
     let mut out = Vec::with_capacity(items.len() * 180);
-    write!(out, "{{\"errors\":{errors},\"took\":{},\"items\":[", started.elapsed().as_millis())
+    write!(out, "{{\"errors\":{errors},\"took\":{}", started.elapsed().as_millis())
         .map_err(ApiError::internal)?;
+    if items.iter().any(|item| item.piped) {
+        // Pipelines run while documents are read; their share is not measured apart.
+        out.extend_from_slice(b",\"ingest_took\":0");
+    }
+    out.extend_from_slice(b",\"items\":[");
     for (at, item) in items.iter().enumerate() {
         if at > 0 {
             out.push(b',');
@@ -112,6 +121,12 @@ fn write_item(out: &mut Vec<u8>, item: &ItemResult, filter: Option<&SourceFilter
     out.extend_from_slice(b",\"_id\":");
     text(out, &item.id)?;
     match &item.result {
+        Ok(result) if result.outcome == Outcome::Dropped => {
+            out.extend_from_slice(
+                b",\"_version\":-3,\"result\":\"noop\",\"_shards\":{\"total\":0,\"successful\":0,\"failed\":0},\
+                  \"_seq_no\":-2,\"_primary_term\":0,\"status\":200}}",
+            );
+        }
         Ok(result) => {
             let forced = if result.forced_refresh { ",\"forced_refresh\":true" } else { "" };
             write!(

@@ -100,6 +100,18 @@ fn located(response: Response, item: &ItemResult) -> Response {
 
 /// The answer to a single write.
 fn written(item: &ItemResult, result: &WriteResult) -> Value {
+    if result.outcome == Outcome::Dropped {
+        // As Elasticsearch writes what was never there.
+        return json!({
+            "_index": item.index,
+            "_id": item.id,
+            "_version": -3,
+            "result": "noop",
+            "_shards": { "total": 0, "successful": 0, "failed": 0 },
+            "_seq_no": -2,
+            "_primary_term": 0,
+        });
+    }
     let mut body = json!({
         "_index": item.index,
         "_id": item.id,

@@ -28,7 +28,8 @@ pub(super) fn ack_params(params: &mut Params) -> Result<()> {
 pub(super) fn condition(params: &mut Params) -> Result<Condition> {
     let seq_no = params.long("if_seq_no")?;
     let term = params.long("if_primary_term")?;
-    let version = params.long("version")?;
+    // Not known unless given, for Elasticsearch suggests only parameters it has looked at.
+    let version = if params.contains("version") { params.long("version")? } else { None };
     let version_type = params.string("version_type");
     conditions(seq_no, term, version, version_type.as_deref())
 }
