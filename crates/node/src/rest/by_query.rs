@@ -240,7 +240,7 @@ impl Task {
             Ok(written) => match written.outcome {
                 Outcome::Deleted => done.deleted += 1,
                 Outcome::Updated | Outcome::Created => done.updated += 1,
-                Outcome::Noop | Outcome::NotFound => done.noops += 1,
+                Outcome::Noop | Outcome::NotFound | Outcome::Dropped => done.noops += 1,
             },
             Err(error) => {
                 // The document was deleted meanwhile, or written again.
