@@ -103,36 +103,6 @@ fn merge_field(path: &str, base: &mut FieldNode, new: FieldNode) -> Result<()> {
     Ok(())
 }
 
-/// `base` with what a later template says: its fields take the place of earlier ones.
-pub fn overlay(base: &mut Tree, over: Tree) {
-    overlay_object(&mut base.root, over.root);
-    base.date_detection = over.date_detection.or(base.date_detection);
-    base.numeric_detection = over.numeric_detection.or(base.numeric_detection);
-    base.dynamic_date_formats = over.dynamic_date_formats.or(base.dynamic_date_formats.take());
-    base.meta = over.meta.or(base.meta.take());
-    base.routing_required = over.routing_required.or(base.routing_required);
-    // Those of later templates are looked at first.
-    if let Some(mut templates) = over.dynamic_templates {
-        let mut rest = base.dynamic_templates.take().unwrap_or_default();
-        rest.retain(|old| !templates.iter().any(|new| new.name() == old.name()));
-        templates.extend(rest);
-        base.dynamic_templates = Some(templates);
-    }
-}
-
-fn overlay_object(base: &mut ObjectNode, over: ObjectNode) {
-    base.dynamic = over.dynamic.or(base.dynamic);
-    base.enabled = over.enabled.or(base.enabled);
-    for (name, node) in over.children {
-        match (base.children.get_mut(&name), node) {
-            (Some(Node::Object(base)), Node::Object(over)) => overlay_object(base, over),
-            (_, node) => {
-                base.children.insert(name, node);
-            }
-        }
-    }
-}
-
 /// Adds what `base` does not have. What it has already stays: another document was faster, and the one that asked is
 /// read again.
 pub fn extend(base: &mut ObjectNode, new: &ObjectNode) {

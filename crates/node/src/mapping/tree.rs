@@ -87,11 +87,6 @@ impl Tree {
         super::merge::check_limits(self, None, limits)
     }
 
-    /// With what a later template or the request says.
-    pub fn overlay(&mut self, over: Self) {
-        super::merge::overlay(self, over);
-    }
-
     /// Reads a mapping body (`{"properties": ..}`).
     ///
     /// # Errors
