@@ -1,7 +1,23 @@
 //! The long-running service: its configuration, its log, and the loops that schedule, run and clean up sync jobs.
 
+pub mod cluster;
 pub mod config;
 pub mod logging;
+
+mod cleanup;
+mod error_budget;
+mod job;
+mod jobs;
+mod once;
+mod preflight;
+mod rules;
+mod scheduling;
+mod service;
+mod source;
+mod worker;
+
+pub use job::{JobEnd, JobOptions};
+pub use service::{Loop, Service, ServiceError};
 
 use std::path::PathBuf;
 

@@ -31,6 +31,8 @@ const BATCHES: u32 = 4;
 const IDLE: Duration = Duration::from_secs(2);
 /// How long stages are waited for after a stop, so that what was answered is counted.
 const GRACE: Duration = Duration::from_millis(500);
+/// How long a suspended job waits for the answers to what it has sent.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// What a completed run leaves behind.
 #[derive(Debug, Default)]
@@ -123,6 +125,14 @@ impl Job {
         Ok(Completed { cursor: intake.cursor, total_documents, nothing_changed: false })
     }
 
+    /// Sends nothing new, and gives requests in flight a moment to be answered, so that their documents are counted.
+    pub(crate) async fn close(&self) {
+        self.writer.close();
+        if tokio::time::timeout(LAST_ANSWERS, self.writer.drained()).await.is_err() {
+            tracing::debug!("requests were still in flight when the job was suspended");
+        }
+    }
+
     /// Lets the stages see the stop, so that the books are final.
     pub(crate) async fn wind_down(&self) {
         let drained = async {
@@ -138,7 +148,9 @@ impl Job {
         let access_control = self.input.job_type == JobType::AccessControl;
         Decisions {
             rules,
-            pipeline: (!access_control).then(|| self.input.pipeline.clone()),
+            // Without a pipeline nobody would take these settings out of the documents again.
+            pipeline: Some(self.input.pipeline.clone())
+                .filter(|pipeline| !access_control && !pipeline.name.is_empty()),
             force: self.input.force,
             known: if access_control { BulkOpKind::Update } else { BulkOpKind::Index },
         }

@@ -32,7 +32,7 @@ pub struct SyncInput {
     pub job_type: JobType,
     /// For an incremental job: whether the source sends changes (its capability `changes`); otherwise it lists everything.
     pub source_sends_changes: bool,
-    /// The job's pipeline settings.
+    /// The job's pipeline settings; an empty name: no pipeline.
     pub pipeline: Pipeline,
     /// The job's sync rules.
     pub filter: Filter,
@@ -116,8 +116,9 @@ pub struct SyncReport {
     pub finished_at: Timestamp,
 }
 
-/// Runs a job. It ends within a second after one of the tokens fires; requests in flight are dropped then, and their
-/// documents are not counted.
+/// Runs a job. It ends within a second after `cancel` fires; requests in flight are dropped then, and their documents are
+/// not counted. After `suspend` it sends nothing more, and waits a few seconds at most for the answers to what is in
+/// flight, so that the totals of a resumed job are right.
 pub async fn run(input: SyncInput, progress: watch::Sender<Progress>, tokens: StopTokens) -> SyncReport {
     let options = input.options.clone();
     let monitor = ErrorMonitor::new(options.errors.clone());
@@ -144,6 +145,9 @@ pub async fn run(input: SyncInput, progress: watch::Sender<Progress>, tokens: St
         },
         never = ledger.publish(&progress, options.display_every) => match never {},
     };
+    if matches!(outcome, Outcome::Suspended) {
+        job.close().await;
+    }
     stop.cancel();
     job.wind_down().await;
     publish(&progress, ledger.progress());

@@ -29,6 +29,8 @@ pub(crate) struct Writer {
     slots: Arc<Semaphore>,
     slot_count: u32,
     stop: CancellationToken,
+    /// Fires before `stop` when requests in flight may still be answered: nothing new is sent.
+    closing: CancellationToken,
     ledger: Arc<Ledger>,
     failure: Mutex<Option<SyncError>>,
     max_retries: u32,
@@ -53,6 +55,7 @@ impl Writer {
             params,
             slots: Arc::new(Semaphore::new(slot_count as usize)),
             slot_count,
+            closing: stop.child_token(),
             stop,
             ledger,
             failure: Mutex::new(None),
@@ -74,7 +77,7 @@ impl Writer {
             return Ok(());
         }
         let slot = self.slots.clone().acquire_owned();
-        let Some(Ok(slot)) = self.stop.run_until_cancelled(slot).await else { return Err(Stopped) };
+        let Some(Ok(slot)) = self.closing.run_until_cancelled(slot).await else { return Err(Stopped) };
         self.ledger.count(|counters| {
             for op in request.ops() {
                 counters.operation(op.kind).operations += 1;
@@ -102,6 +105,11 @@ impl Writer {
     /// Waits until no request is in flight, also after a stop.
     pub(crate) async fn drained(&self) {
         let _all = self.slots.acquire_many(self.slot_count).await;
+    }
+
+    /// Sends nothing new from now on; what is in flight goes on.
+    pub(crate) fn close(&self) {
+        self.closing.cancel();
     }
 
     /// Ends the job with this error; the first one counts.

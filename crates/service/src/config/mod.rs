@@ -7,7 +7,7 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -128,6 +128,8 @@ pub struct Elasticsearch {
     pub password: SecretString,
     /// API key; wins over `username`.
     pub api_key: Option<SecretString>,
+    /// Whether `verify_certs` and `ca_certs` apply.
+    pub ssl: bool,
     /// Verify the server's certificate.
     pub verify_certs: bool,
     /// PEM file of authorities to trust.
@@ -264,6 +266,11 @@ impl Config {
     }
 
     fn read(document: &Document) -> Result<Self, ConfigError> {
+        Self::read_with_keys(document).map(|(config, _)| config)
+    }
+
+    /// The configuration and every key that was asked for.
+    fn read_with_keys(document: &Document) -> Result<(Self, BTreeSet<String>), ConfigError> {
         let mut reader = Reader::new(document);
         let r = &mut reader;
         let elasticsearch = read_elasticsearch(r)?;
@@ -272,7 +279,9 @@ impl Config {
         let connectors = read_connectors(r)?;
         let sources = r.text_map("sources")?;
         let warnings = reader.unknown();
-        Ok(Self { path: None, elasticsearch, service, extraction_service, connectors, sources, warnings })
+        let config =
+            Self { path: None, elasticsearch, service, extraction_service, connectors, sources, warnings };
+        Ok((config, reader.into_known()))
     }
 }
 
@@ -290,7 +299,6 @@ fn read_elasticsearch(r: &mut Reader<'_>) -> Result<Elasticsearch, ConfigError> 
         port,
     });
     let mut host = r.text("elasticsearch.host")?.unwrap_or_else(|| "http://localhost:9200".to_owned());
-    // The peer turns plain http into https when `ssl` is set.
     let ssl = r.flag("elasticsearch.ssl", true)?;
     if !host.contains("://") {
         host = format!("{}://{host}", if ssl { "https" } else { "http" });
@@ -303,6 +311,7 @@ fn read_elasticsearch(r: &mut Reader<'_>) -> Result<Elasticsearch, ConfigError> 
         username: r.text("elasticsearch.username")?.unwrap_or_else(|| "elastic".to_owned()),
         password: r.secret("elasticsearch.password")?.unwrap_or_else(|| "changeme".into()),
         api_key: r.secret("elasticsearch.api_key")?,
+        ssl,
         verify_certs: r.flag("elasticsearch.verify_certs", true)?,
         ca_certs: r.text("elasticsearch.ca_certs")?.map(PathBuf::from),
         request_timeout: r.seconds("elasticsearch.request_timeout", 240.0)?,

@@ -191,6 +191,10 @@ impl<'a> Reader<'a> {
             .collect()
     }
 
+    pub(super) fn into_known(self) -> BTreeSet<String> {
+        self.known
+    }
+
     /// The known key most like `key`, if any is alike at all.
     fn nearest(&self, key: &str) -> Option<&str> {
         self.known

@@ -140,3 +140,20 @@ fn the_embedded_node_is_asked_for_by_its_key() {
     assert_eq!(embedded.port, Some(9333));
     assert!(parse("elasticsearch.embedded: {}\n").unwrap().elasticsearch.embedded.is_some());
 }
+
+#[test]
+fn the_documentation_lists_exactly_the_keys_that_are_read() {
+    let page = include_str!("../../../../docs/configuration.md");
+    let documented: std::collections::BTreeSet<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .flat_map(|line| line.split(" | ").next().unwrap_or_default().split(", "))
+        .map(|key| key.trim_matches(|c| c == '`' || c == ' ' || c == '+'))
+        .collect();
+    let everything = "extraction_service.host: http://localhost:8090\n";
+    let document =
+        super::Document::parse(Path::new("config.yml"), everything, &|_| None).expect("valid YAML");
+    let (_, known) = Config::read_with_keys(&document).expect("valid values");
+    let known: std::collections::BTreeSet<&str> = known.iter().map(String::as_str).collect();
+    assert_eq!(documented, known);
+}

@@ -1,0 +1,139 @@
+//! The job loops: take pending and suspended jobs, oldest first, a bounded number at once.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use connectors_es_client::protocol_index::Stored;
+use connectors_protocol::sync_job::{JobType, SyncJobDocument};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::job::JobOptions;
+use crate::service::{Service, ServiceError};
+
+/// Runs jobs of one family.
+pub(crate) struct Runner {
+    service: Service,
+    stop: CancellationToken,
+    types: &'static [JobType],
+    slots: Arc<Semaphore>,
+    running: JoinSet<String>,
+    /// Jobs of this process, so that none is started twice.
+    taken: HashSet<String>,
+    /// Whether the last look left work behind for want of a slot.
+    more: bool,
+}
+
+impl Runner {
+    pub(crate) fn content(service: Service, stop: CancellationToken) -> Self {
+        let slots = service.shared.config.service.max_concurrent_content_syncs;
+        Self::new(service, stop, &[JobType::Full, JobType::Incremental], slots)
+    }
+
+    pub(crate) fn access_control(service: Service, stop: CancellationToken) -> Self {
+        let slots = service.shared.config.service.max_concurrent_access_control_syncs;
+        Self::new(service, stop, &[JobType::AccessControl], slots)
+    }
+
+    fn new(service: Service, stop: CancellationToken, types: &'static [JobType], slots: usize) -> Self {
+        Self {
+            service,
+            stop,
+            types,
+            slots: Arc::new(Semaphore::new(slots)),
+            running: JoinSet::new(),
+            taken: HashSet::new(),
+            more: false,
+        }
+    }
+
+    /// Starts what there is to start and room for.
+    pub(crate) async fn turn(&mut self) -> Result<(), ServiceError> {
+        self.reap();
+        self.more = false;
+        let shared = &self.service.shared;
+        let connectors =
+            shared.connectors.supported(&self.service.served_types(), &self.service.own_ids()).await?;
+        let ids: Vec<String> = connectors.into_iter().map(|connector| connector.id).collect();
+        self.service.take_over_dead(&ids, self.types, |id| self.taken.contains(id)).await?;
+        let waiting = shared.jobs.claimable(&ids, self.types).await?;
+        for job in waiting {
+            if self.taken.contains(&job.id) {
+                continue;
+            }
+            let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+                self.more = true;
+                break;
+            };
+            self.start(job, slot);
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, job: Stored<SyncJobDocument>, slot: OwnedSemaphorePermit) {
+        let span = tracing::info_span!(
+            "job",
+            connector_id = job.document.connector.id.as_deref().unwrap_or("?"),
+            index_name = job.document.connector.index_name.as_deref().unwrap_or("?"),
+            sync_job_id = %job.id,
+        );
+        self.taken.insert(job.id.clone());
+        let (service, stop) = (self.service.clone(), self.stop.clone());
+        self.running.spawn(
+            async move {
+                let id = job.id.clone();
+                let (progress, _) = watch::channel(connectors_sync::Progress::default());
+                if let Err(error) = service.run_job(job, JobOptions::default(), progress, stop).await {
+                    tracing::error!("{error}");
+                }
+                drop(slot);
+                id
+            }
+            .instrument(span),
+        );
+    }
+
+    fn reap(&mut self) {
+        while let Some(ended) = self.running.try_join_next() {
+            self.forget(ended);
+        }
+    }
+
+    fn forget(&mut self, ended: Result<String, tokio::task::JoinError>) {
+        match ended {
+            Ok(id) => {
+                self.taken.remove(&id);
+            }
+            Err(panic) => tracing::error!("a job panicked: {panic}"),
+        }
+    }
+
+    /// Ready when a job ended while others wait for its slot; otherwise never.
+    pub(crate) async fn room(&mut self) {
+        if self.more
+            && let Some(ended) = self.running.join_next().await
+        {
+            self.forget(ended);
+            return;
+        }
+        std::future::pending::<()>().await;
+    }
+
+    /// Waits for the jobs that run; `stop` has told them to suspend.
+    pub(crate) async fn finish(&mut self) {
+        self.stop.cancel();
+        let mut waited = Duration::ZERO;
+        while !self.running.is_empty() {
+            tokio::select! {
+                Some(ended) = self.running.join_next() => self.forget(ended),
+                () = tokio::time::sleep(Duration::from_secs(5)) => {
+                    waited += Duration::from_secs(5);
+                    tracing::info!("Waiting for {} jobs to suspend ({waited:?})", self.running.len());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! One-off syncs: what `connectors sync` does with the same documents and rules as the service.
+
+use connectors_es_client::protocol_index::Stored;
+use connectors_protocol::configuration::{Configuration, RawConfiguration, simple_configuration};
+use connectors_protocol::connector::{ConnectorDocument, ConnectorStatus};
+use connectors_protocol::sync_job::{JobType, SyncJobDocument, TriggerMethod};
+use connectors_sdk::SourceDescriptor;
+use connectors_sync::{Progress, StopTokens, SyncInput, SyncReport};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::job::{connector_released, take_over};
+use crate::preflight;
+use crate::service::{Service, ServiceError};
+
+impl Service {
+    /// Waits for the cluster, checks its version, and makes the protocol's indices when they are missing.
+    pub async fn ready(&self) -> Result<(), ServiceError> {
+        preflight::cluster(self).await
+    }
+
+    /// The connector that writes to `index`, with these fields set; `None` if there is none yet. An error if its service
+    /// type is another, or if several connectors write to the index.
+    async fn existing_connector(
+        &self,
+        service_type: &str,
+        index: &str,
+    ) -> Result<Option<Stored<ConnectorDocument>>, ServiceError> {
+        let mut found = self.shared.connectors.by_index(index).await?;
+        if found.len() > 1 {
+            let ids: Vec<&str> = found.iter().map(|connector| connector.id.as_str()).collect();
+            return Err(ServiceError::Setup(format!(
+                "several connectors write to the index {index} ({}); delete all but one",
+                ids.join(", ")
+            )));
+        }
+        let Some(connector) = found.pop() else { return Ok(None) };
+        match connector.document.service_type.as_deref() {
+            Some(other) if other != service_type => Err(ServiceError::Setup(format!(
+                "the index {index} belongs to connector {} of service type {other}; choose another index for {service_type}",
+                connector.id
+            ))),
+            _ => Ok(Some(connector)),
+        }
+    }
+
+    /// The connector that writes to `index`, made when there is none, with these configuration fields set.
+    pub async fn connector_for_index(
+        &self,
+        service_type: &str,
+        index: &str,
+        settings: &[(String, String)],
+    ) -> Result<Stored<ConnectorDocument>, ServiceError> {
+        let descriptor = self.descriptor(service_type)?;
+        let existing = self.existing_connector(service_type, index).await?;
+        let draft = draft(descriptor, index, existing.as_ref().map(|stored| &stored.document), settings)?;
+        let Some(stored) = existing else {
+            let id = self.shared.connectors.create(&draft).await?;
+            tracing::info!("Created connector {id} for the index {index}");
+            return self.shared.connectors.get(&id).await?.ok_or_else(|| {
+                ServiceError::Protocol(format!("connector {id} was deleted as soon as it was made"))
+            });
+        };
+        if stored.document == draft {
+            return Ok(stored);
+        }
+        let update = json!({
+            "configuration": draft.configuration, "status": draft.status, "service_type": draft.service_type,
+            "features": draft.features,
+        });
+        let Value::Object(update) = update else { unreachable!("an object literal") };
+        Ok(self.shared.connectors.write(&stored.id, &update).await?)
+    }
+
+    /// What a sync would write and delete. Changes nothing, makes nothing.
+    pub async fn dry_run(
+        &self,
+        service_type: &str,
+        index: &str,
+        settings: &[(String, String)],
+        force: bool,
+        progress: watch::Sender<Progress>,
+        stop: CancellationToken,
+    ) -> Result<SyncReport, ServiceError> {
+        let descriptor = self.descriptor(service_type)?;
+        let existing = self.existing_connector(service_type, index).await?;
+        let connector = draft(descriptor, index, existing.as_ref().map(|stored| &stored.document), settings)?;
+        let id = existing.map_or_else(|| "dry-run".to_owned(), |stored| stored.id);
+        let job =
+            SyncJobDocument::new(&id, &connector, JobType::Full, TriggerMethod::OnDemand, Timestamp::now())
+                .map_err(|error| ServiceError::Setup(error.to_string()))?;
+        let input = self.prepare(&job, stop.child_token(), false).await?;
+        let input = SyncInput { force, dry_run: true, ..input };
+        let tokens = StopTokens { cancel: stop, ..StopTokens::default() };
+        Ok(connectors_sync::run(input, progress, tokens).await)
+    }
+
+    /// A full job for the connector that is to be run now: the one an earlier run left unfinished if it has the same
+    /// configuration, else a new one.
+    pub async fn job_to_run(
+        &self,
+        connector: &Stored<ConnectorDocument>,
+    ) -> Result<Stored<SyncJobDocument>, ServiceError> {
+        let jobs = &self.shared.jobs;
+        let ids = std::slice::from_ref(&connector.id);
+        self.take_over_dead(ids, &[JobType::Full, JobType::Incremental], |_| false).await?;
+        let now = Timestamp::now();
+        for found in jobs.claimable(ids, &[JobType::Full]).await? {
+            // A search may be a refresh behind: the document itself says whether the job still waits.
+            let left = self.job(&found.id).await?;
+            if !left.document.status.is_claimable() {
+                continue;
+            }
+            if left.document.connector.configuration == connector.document.configuration {
+                return Ok(left);
+            }
+            // Its configuration is not what is wanted any more.
+            if let Ok(Some(update)) = left.document.request_cancel(now) {
+                jobs.write_guarded(&left, &update).await?;
+            }
+        }
+        let job = SyncJobDocument::new(
+            &connector.id,
+            &connector.document,
+            JobType::Full,
+            TriggerMethod::OnDemand,
+            now,
+        )
+        .map_err(|error| ServiceError::Setup(error.to_string()))?;
+        let id = jobs.create(&job).await?;
+        self.job(&id).await
+    }
+
+    /// A job by its id.
+    pub async fn job(&self, id: &str) -> Result<Stored<SyncJobDocument>, ServiceError> {
+        self.shared
+            .jobs
+            .get(id)
+            .await?
+            .ok_or_else(|| ServiceError::Protocol(format!("there is no sync job {id}")))
+    }
+
+    /// Jobs that a process on this machine claimed and did not end before it died: they are suspended, and so can be taken
+    /// up at once instead of failing after the idle limit. `ours` says which jobs run in this process.
+    pub(crate) async fn take_over_dead(
+        &self,
+        connector_ids: &[String],
+        types: &[JobType],
+        ours: impl Fn(&str) -> bool,
+    ) -> Result<(), ServiceError> {
+        let shared = &self.shared;
+        for job in shared.jobs.running(connector_ids, types).await? {
+            if ours(&job.id) || !shared.worker.is_gone(job.document.metadata.get("worker")) {
+                continue;
+            }
+            let Ok(update) = take_over(&job.document, Timestamp::now()) else { continue };
+            if shared.jobs.write_guarded(&job, &update).await?.is_some() {
+                tracing::warn!("Job {}: its worker on this machine died; going on with it", job.id);
+                if let Some(id) = &job.document.connector.id {
+                    connector_released(self, id, job.document.job_type).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The connector as it should be: the existing one or a new one, complete, with these fields set, and checked.
+fn draft(
+    descriptor: &SourceDescriptor,
+    index: &str,
+    existing: Option<&ConnectorDocument>,
+    settings: &[(String, String)],
+) -> Result<ConnectorDocument, ServiceError> {
+    connectors_protocol::index_name::check(index).map_err(|error| ServiceError::Setup(error.to_string()))?;
+    let defaults = simple_configuration(&descriptor.default_configuration().0);
+    let mut connector = existing.cloned().unwrap_or_else(|| {
+        ConnectorDocument::new(Some(&descriptor.service_type), Some(index), Some(index), Timestamp::now())
+    });
+    for (key, field) in &defaults.0 {
+        connector.configuration.0.entry(key.clone()).or_insert_with(|| field.clone());
+    }
+    for (key, value) in settings {
+        let value = typed(descriptor, key, value)?;
+        if !connector.configuration.set_value(key, value) {
+            let known: Vec<&str> = defaults.0.keys().map(String::as_str).collect();
+            return Err(ServiceError::Setup(format!(
+                "{} has no configuration field \"{key}\"; it has: {}",
+                descriptor.service_type,
+                known.join(", ")
+            )));
+        }
+    }
+    Configuration::parse_with_defaults(&connector.configuration, &defaults)?.check_valid()?;
+    connector.service_type = Some(descriptor.service_type.clone());
+    if existing.is_none() {
+        connector.features = descriptor.capabilities.features();
+    }
+    if matches!(connector.status, ConnectorStatus::Created | ConnectorStatus::NeedsConfiguration) {
+        connector.status = ConnectorStatus::Configured;
+    }
+    Ok(connector)
+}
+
+/// A value from the command line in the type of its field, so that it is stored as Kibana would store it.
+fn typed(descriptor: &SourceDescriptor, key: &str, text: &str) -> Result<Value, ServiceError> {
+    let mut one = RawConfiguration::default();
+    let Some(field) = descriptor.fields().iter().find(|field| field.key() == key) else {
+        return Ok(Value::String(text.to_owned()));
+    };
+    let mut properties = field.to_value();
+    properties["value"] = Value::String(text.to_owned());
+    properties["required"] = json!(true);
+    one.0.insert(key.to_owned(), properties);
+    let parsed = Configuration::parse(&one)?;
+    Ok(parsed.get(key).cloned().unwrap_or_default())
+}
