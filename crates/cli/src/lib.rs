@@ -1,1 +1,27 @@
-//! Composition root.
+//! The composition root: the programs `elastic-ingest` and `connectors`, which put all parts together.
+
+pub mod commands;
+pub mod connectors_args;
+pub mod ingest;
+pub mod ingest_args;
+pub mod progress;
+mod registry;
+pub mod signals;
+pub mod target;
+
+pub use registry::registry;
+
+use std::io::Write;
+
+use anyhow::Result;
+use serde::Serialize;
+
+/// Prints a line on standard output. A closed pipe (`connectors ... | head`) is an error like any other, not a panic.
+pub fn print_line(line: &str) -> Result<()> {
+    Ok(writeln!(std::io::stdout().lock(), "{line}")?)
+}
+
+/// Prints a value as indented JSON on standard output.
+pub fn print_json(value: &impl Serialize) -> Result<()> {
+    print_line(&serde_json::to_string_pretty(value)?)
+}

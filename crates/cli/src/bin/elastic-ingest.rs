@@ -1,3 +1,12 @@
 //! The `elastic-ingest` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use connectors_cli::ingest;
+use connectors_cli::ingest_args::IngestArgs;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    ingest::run(IngestArgs::parse()).await
+}

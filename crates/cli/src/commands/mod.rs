@@ -1,0 +1,81 @@
+//! The verbs of `connectors`, one file each.
+
+pub mod connector;
+pub mod job;
+pub mod search;
+pub mod source;
+pub mod sync;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use connectors_service::logging::{self, Level};
+
+use crate::connectors_args::{Command, ConnectorsArgs};
+use crate::target::{self, Target};
+
+/// Configuration files looked for when none is named: the one `connectors login` of the peer writes, and the service's.
+const USUAL_FILES: [&str; 2] = [".cli/config.yml", "config.yml"];
+
+/// Runs the program; the exit code is 0 only if what was asked for was done.
+pub async fn run(args: ConnectorsArgs) -> ExitCode {
+    logging::start(if args.debug { Level::Debug } else { Level::Warning }, false);
+    match run_command(args).await {
+        Ok(code) => code,
+        Err(error) => {
+            // The reader of our output has gone (`connectors ... | head`): nobody is there to be told.
+            if error
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+            {
+                return ExitCode::FAILURE;
+            }
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run_command(args: ConnectorsArgs) -> Result<ExitCode> {
+    let config = target::configuration(args.config.as_deref(), &USUAL_FILES)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let registry = crate::registry(&config)?;
+    if let Command::Source(command) = &args.command {
+        source::run(&registry, command)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let target = Target::open(config, "cli").await?;
+    let result = match &args.command {
+        Command::Sync(args) => sync::run(&target, registry, args).await,
+        Command::Search(args) => search::run(&target, args).await.map(|()| ExitCode::SUCCESS),
+        Command::Connector(command) => connector::run(&target, command).await.map(|()| ExitCode::SUCCESS),
+        Command::Job(command) => job::run(&target, command).await.map(|()| ExitCode::SUCCESS),
+        Command::Source(_) => Ok(ExitCode::SUCCESS),
+    };
+    target.close().await;
+    result
+}
+
+/// Prints rows under a heading, columns aligned.
+pub(crate) fn table(heading: &[&str], rows: &[Vec<String>]) -> Result<()> {
+    let mut widths: Vec<usize> = heading.iter().map(|cell| cell.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let mut text = String::new();
+        for (cell, width) in cells.zip(&widths) {
+            text.push_str(&format!("{cell:<width$}  "));
+        }
+        text.trim_end().to_owned()
+    };
+    crate::print_line(&line(&mut heading.iter().copied()))?;
+    for row in rows {
+        crate::print_line(&line(&mut row.iter().map(String::as_str)))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! Command line of `connectors`.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object on standard output
+    Json,
+}
+
+/// Keeps search indices in step with where your data lives, from the command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "connectors",
+    version,
+    disable_version_flag = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Examples:\n  connectors sync dir --index search-docs --set directory=docs --set pattern='**/*.md'\n  connectors search search-docs \"getting started\"\n  connectors source show dir\n\nWithout --config and without .cli/config.yml or config.yml, everything is kept in the embedded node,\nwhich is started when it does not run yet."
+)]
+pub struct ConnectorsArgs {
+    /// Configuration file naming the cluster [default: .cli/config.yml or config.yml, if there is one]
+    #[arg(short, long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+
+    /// Print log lines: what the program does while it does it
+    #[arg(long, global = true)]
+    pub debug: bool,
+
+    /// Print the version
+    #[arg(short, long, action = ArgAction::Version)]
+    pub version: Option<bool>,
+
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Bring an index in step with a source, once
+    Sync(SyncArgs),
+    /// Search an index
+    Search(SearchArgs),
+    /// The sources this program has
+    #[command(subcommand)]
+    Source(SourceCommand),
+    /// The connectors of the cluster
+    #[command(subcommand)]
+    Connector(ConnectorCommand),
+    /// The sync jobs of the cluster
+    #[command(subcommand)]
+    Job(JobCommand),
+}
+
+/// `connectors sync`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The first run makes a connector for the index; later runs find it by the index and write only what changed.\nThe exit code is 0 only if the sync completed.\n\nExample:\n  connectors sync dir --index search-notes --set directory=/home/me/notes --set pattern='**/*.md'"
+)]
+pub struct SyncArgs {
+    /// Service type of the source; `connectors source list` prints them
+    pub service_type: String,
+
+    /// Index to write to; made when missing
+    #[arg(short, long)]
+    pub index: String,
+
+    /// Configuration field of the source; `connectors source show TYPE` prints them
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value, action = ArgAction::Append)]
+    pub set: Vec<(String, String)>,
+
+    /// Only say what would be written and deleted
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Write every document, also those that did not change
+    #[arg(long)]
+    pub force: bool,
+
+    /// Output form
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .filter(|(key, _)| !key.is_empty())
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .ok_or_else(|| format!("\"{text}\" is not of the form KEY=VALUE"))
+}
+
+/// `connectors search`.
+#[derive(Debug, Args)]
+pub struct SearchArgs {
+    /// Index, alias or pattern
+    pub index: String,
+
+    /// Words to look for, in any field
+    pub query: String,
+
+    /// How many hits to print
+    #[arg(short = 'n', long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub size: u32,
+
+    /// Output form
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `connectors source`.
+#[derive(Debug, Subcommand)]
+pub enum SourceCommand {
+    /// Service types and names
+    List {
+        /// Output form
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Configuration fields of one source
+    Show {
+        /// Service type
+        service_type: String,
+        /// Output form
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+}
+
+/// `connectors connector`.
+#[derive(Debug, Subcommand)]
+pub enum ConnectorCommand {
+    /// Id, index, service type, status and last sync of each
+    List {
+        /// Output form
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+}
+
+/// Kinds of sync job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum JobKind {
+    /// Everything, deletions too
+    Full,
+    /// What changed since the last sync
+    Incremental,
+    /// Who may see what
+    AccessControl,
+}
+
+/// `connectors job`.
+#[derive(Debug, Subcommand)]
+pub enum JobCommand {
+    /// Ask for a sync; a running service takes it up
+    Start {
+        /// Connector id
+        #[arg(short = 'i', long)]
+        connector_id: String,
+        /// Kind
+        #[arg(short = 't', long, value_enum, default_value = "full")]
+        job_type: JobKind,
+        /// Output form
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Jobs of a connector, newest first
+    List {
+        /// Connector id
+        connector_id: String,
+        /// Output form
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// One job
+    View {
+        /// Job id
+        job_id: String,
+        /// Output form
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Ask a job to stop
+    Cancel {
+        /// Job id
+        job_id: String,
+    },
+}
