@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// How long a graceful stop may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Exit code of a program that a signal ended (128 + SIGINT), as shells expect it.
 const SIGNALED: i32 = 130;
 

@@ -67,11 +67,8 @@ pub(crate) fn table(heading: &[&str], rows: &[Vec<String>]) -> Result<()> {
         }
     }
     let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let mut text = String::new();
-        for (cell, width) in cells.zip(&widths) {
-            text.push_str(&format!("{cell:<width$}  "));
-        }
-        text.trim_end().to_owned()
+        let padded: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        padded.join("  ").trim_end().to_owned()
     };
     crate::print_line(&line(&mut heading.iter().copied()))?;
     for row in rows {

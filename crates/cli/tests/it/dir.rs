@@ -28,7 +28,7 @@ async fn pending_job(server: &Server, place: &Workplace, files: usize, bytes: us
     (connector, report(&output)["id"].as_str().unwrap().to_owned())
 }
 
-fn serving(connector: &str, more: Value) -> Value {
+fn serving(connector: &str, more: &Value) -> Value {
     let mut config = json!({"connectors": [{"connector_id": connector, "service_type": "dir"}]});
     for (key, value) in more.as_object().unwrap() {
         config[key] = value.clone();
@@ -89,7 +89,7 @@ async fn a_running_job_is_canceled_within_seconds() {
     let (connector, job) = pending_job(&server, &place, 2000, 2000).await;
     let door = Door::before(&server.url);
     door.slow(100);
-    let config = place.config(&door.url(), &serving(&connector, impatient()));
+    let config = place.config(&door.url(), &serving(&connector, &impatient()));
     let mut service = Service::start(&config, "cancel");
     server.job_becomes(&job, &["in_progress"], Duration::from_secs(20)).await;
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_connectors"))
@@ -121,7 +121,7 @@ async fn a_service_killed_in_mid_sync_is_taken_over_at_the_next_start() {
     std::fs::remove_file(place.files().join("first.txt")).unwrap();
     let door = Door::before(&server.url);
     door.slow(100);
-    let config = place.config(&door.url(), &serving(&connector, impatient()));
+    let config = place.config(&door.url(), &serving(&connector, &impatient()));
     let mut service = Service::start(&config, "first");
     server.job_becomes(&job, &["in_progress"], Duration::from_secs(20)).await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -143,7 +143,7 @@ async fn a_stopped_service_suspends_its_job_and_the_next_one_resumes_it() {
     let (connector, job) = pending_job(&server, &place, 1500, 2000).await;
     let door = Door::before(&server.url);
     door.slow(100);
-    let config = place.config(&door.url(), &serving(&connector, impatient()));
+    let config = place.config(&door.url(), &serving(&connector, &impatient()));
     let mut service = Service::start(&config, "first");
     server.job_becomes(&job, &["in_progress"], Duration::from_secs(20)).await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -193,7 +193,7 @@ async fn a_job_outlives_an_elasticsearch_that_is_gone_for_a_while() {
     let door = Door::before(&server.url);
     door.slow(100);
     let settings = if seconds == 60 { json!({"elasticsearch.bulk.chunk_size": 50}) } else { impatient() };
-    let config = place.config(&door.url(), &serving(&connector, settings));
+    let config = place.config(&door.url(), &serving(&connector, &settings));
     let mut service = Service::start(&config, "gone");
     server.job_becomes(&job, &["in_progress"], Duration::from_secs(20)).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -214,7 +214,7 @@ async fn of_two_services_one_claims_a_job() {
     let place = Workplace::new("search-e2e-two");
     server.forget(&place.index).await;
     let (connector, job) = pending_job(&server, &place, 300, 500).await;
-    let config = place.config(&server.url, &serving(&connector, json!({})));
+    let config = place.config(&server.url, &serving(&connector, &json!({})));
     let mut services = [Service::start(&config, "one"), Service::start(&config, "two")];
     let ended = server.job_becomes(&job, &["completed"], Duration::from_secs(60)).await;
     assert_eq!(ended["indexed_document_count"], 300, "{ended}");
