@@ -13,7 +13,8 @@ use super::response::{Body, Response};
 /// What the query string and headers say of the answer's form.
 #[derive(Debug, Default)]
 pub(super) struct Form {
-    pub pretty: bool,
+    /// `pretty`, where it is given.
+    pub pretty: Option<bool>,
     pub filter: Option<FilterPath>,
     pub negotiated: Option<Negotiated>,
     pub gzip: bool,
@@ -35,6 +36,7 @@ impl Form {
         if response.is_error {
             self.filter = None;
         }
+        let pretty = self.pretty.unwrap_or(response.is_pretty);
         let mut headers = HeaderMap::new();
         headers.insert(PRODUCT, HeaderValue::from_static("Elasticsearch"));
         if let Some(id) = self.opaque_id {
@@ -42,10 +44,10 @@ impl Form {
         }
         let json_type = self.negotiated.map_or_else(|| "application/json".to_owned(), Negotiated::json_type);
         let (mut body, content_type) = match response.body {
-            Body::Json(value) => (Self::json(value, self.pretty, self.filter.as_ref()), Some(json_type)),
-            Body::RawJson(bytes) if self.pretty || self.filter.is_some() => {
+            Body::Json(value) => (Self::json(value, pretty, self.filter.as_ref()), Some(json_type)),
+            Body::RawJson(bytes) if pretty || self.filter.is_some() => {
                 match serde_json::from_slice::<Value>(&bytes) {
-                    Ok(value) => (Self::json(value, self.pretty, self.filter.as_ref()), Some(json_type)),
+                    Ok(value) => (Self::json(value, pretty, self.filter.as_ref()), Some(json_type)),
                     // Not reachable with JSON of our own making; the bytes are still the right answer.
                     Err(_) => (bytes, Some(json_type)),
                 }

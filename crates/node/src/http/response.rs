@@ -14,6 +14,7 @@ pub struct Response {
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// Errors are sent whole, whatever `filter_path` says.
     pub(super) is_error: bool,
+    pub(super) is_pretty: bool,
 }
 
 #[derive(Debug)]
@@ -56,7 +57,14 @@ impl Response {
     }
 
     fn new(status: StatusCode, body: Body) -> Self {
-        Self { status, body, headers: Vec::new(), is_error: false }
+        Self { status, body, headers: Vec::new(), is_error: false, is_pretty: false }
+    }
+
+    /// Indented unless the request says `pretty=false`: what people look at with curl.
+    #[must_use]
+    pub fn pretty_by_default(mut self) -> Self {
+        self.is_pretty = true;
+        self
     }
 
     /// Adds a header.

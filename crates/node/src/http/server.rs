@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::Request as HyperRequest;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response as HyperResponse;
 use axum::serve::ListenerExt;
 use bytes::{Bytes, BytesMut};
@@ -213,6 +213,8 @@ struct Service<S> {
 impl<S: Send + Sync + 'static> Service<S> {
     async fn answer(&self, request: HyperRequest) -> HyperResponse {
         let mut form = Form::of_headers(request.headers());
+        // Without a body there is nothing to unpack, and clients that try fail.
+        form.gzip &= request.method() != Method::HEAD;
         let response = match self.dispatch(request, &mut form).await {
             Ok(response) => response,
             Err(refusal) => refusal.into_response(),
@@ -225,7 +227,7 @@ impl<S: Send + Sync + 'static> Service<S> {
         let path = parts.uri.path().to_owned();
         let identity = self.access.check(&parts.headers, &path)?;
         let mut params = Params::parse(parts.uri.query().unwrap_or_default())?;
-        form.pretty = params.bool("pretty", false)?;
+        form.pretty = params.opt_bool("pretty")?;
         form.filter = params.get("filter_path").map(FilterPath::parse);
         let human = params.bool("human", false)?;
         params.bool("error_trace", false)?;

@@ -39,7 +39,8 @@ async fn license(node: Arc<Node>, mut request: Request) -> Result<Response> {
             "issuer": "elasticsearch",
             "start_date_in_millis": -1,
         }
-    })))
+    }))
+    .pretty_by_default())
 }
 
 async fn basic_status(_node: Arc<Node>, request: Request) -> Result<Response> {

@@ -31,5 +31,6 @@ async fn info(node: Arc<Node>, request: Request) -> Result<Response> {
             "minimum_index_compatibility_version": "8.0.0",
         },
         "tagline": "You Know, for Search",
-    })))
+    }))
+    .pretty_by_default())
 }
