@@ -73,10 +73,11 @@ enum PlanKind {
 impl<'a> ShardCollector<'a> {
     /// Resolves `aggregations` against the index of `target`. `now_ms` is the time `now` stands for.
     pub fn new(aggregations: &'a Aggregations, target: &'a Target, now_ms: i64) -> Result<Self> {
+        let plans = plans(aggregations, target, now_ms, 0)?;
         Ok(Self {
             aggregations,
-            plans: plans(aggregations, target, now_ms, 0)?,
-            merged: Partials::empty(aggregations),
+            merged: blanks(&plans),
+            plans,
             segment: None,
             budget: Budget(Rc::new(Cell::new(MAX_COLLECTED))),
             index: &target.view.name,
@@ -127,6 +128,11 @@ fn plans<'a>(
             Ok(Plan { named, kind, sub: plans(&named.sub, target, now_ms, depth + 1)?, depth })
         })
         .collect()
+}
+
+/// What aggregations answer when no document comes to them.
+fn blanks(plans: &[Plan<'_>]) -> Partials {
+    Partials(plans.iter().map(Plan::blank).collect())
 }
 
 fn plan(named: &Named, target: &Target, now_ms: i64) -> Result<PlanKind> {
@@ -291,6 +297,28 @@ fn columns(field: &Field, reader: &SegmentReader) -> Result<Columns> {
 }
 
 impl<'a> Plan<'a> {
+    fn blank(&self) -> Partial {
+        let sub = blanks(&self.sub);
+        let stats = |style: &Style| Partial::Stats { style: style.clone(), stats: Stats::default() };
+        let keep = if self.depth == 0 { Distinct::WHOLE } else { Distinct::IN_BUCKET };
+        match &self.kind {
+            PlanKind::Stats { field, .. } => stats(&field.style),
+            PlanKind::Count(_) => stats(&Style::Unmapped),
+            PlanKind::Distinct(_) => Partial::Distinct(Distinct::new(keep)),
+            PlanKind::Terms(field) | PlanKind::DateHistogram { field, .. } => {
+                Shape::Keyed(field.style.clone()).empty(&sub)
+            }
+            PlanKind::Histogram { .. } => Shape::Keyed(Style::Integer).empty(&sub),
+            PlanKind::Ranges { field, spans, .. } => {
+                Shape::Ranges(field.style.clone(), spans.clone()).empty(&sub)
+            }
+            PlanKind::Filters { weights, other } => {
+                Shape::Slots(weights.len() + usize::from(*other)).empty(&sub)
+            }
+            PlanKind::Missing(_) | PlanKind::All => Shape::Slots(1).empty(&sub),
+        }
+    }
+
     fn open(&self, reader: &SegmentReader, budget: &Budget) -> Result<Box<dyn SegmentCollector + 'a>> {
         let (source, shape) = match &self.kind {
             PlanKind::Stats { field, missing } => {
@@ -374,7 +402,7 @@ impl<'a> Plan<'a> {
             _ => None,
         };
         Ok(Box::new(BucketCollector {
-            named: self.named,
+            blank: blanks(&self.sub),
             source,
             shape,
             ids: HashMap::new(),
@@ -400,7 +428,8 @@ enum Shape {
 }
 
 struct BucketCollector<'a> {
-    named: &'a Named,
+    /// What a bucket without documents has below it.
+    blank: Partials,
     source: KeySource,
     shape: Shape,
     /// Number of the bucket of a parent and key.
@@ -462,10 +491,10 @@ impl SegmentCollector for BucketCollector<'_> {
 
     fn finish(mut self: Box<Self>, parents: usize) -> Result<Vec<Partial>> {
         self.add_unmatched(parents)?;
-        let Self { named, source, shape, owners, counts, sub, .. } = *self;
+        let Self { blank, source, shape, owners, counts, sub, .. } = *self;
         let subs = finish_all(sub, counts.len())?;
         let buckets = owners.into_iter().zip(counts.into_iter().zip(subs));
-        let mut partials: Vec<Partial> = (0..parents).map(|_| shape.empty(named)).collect();
+        let mut partials: Vec<Partial> = (0..parents).map(|_| shape.empty(&blank)).collect();
         for ((parent, key), (count, sub)) in buckets {
             let bucket = Bucket { count, sub };
             match &mut partials[parent] {
@@ -484,15 +513,16 @@ impl SegmentCollector for BucketCollector<'_> {
 }
 
 impl Shape {
-    fn empty(&self, named: &Named) -> Partial {
+    fn empty(&self, blank: &Partials) -> Partial {
+        let buckets = |count: usize| vec![Bucket { count: 0, sub: blank.clone() }; count];
         match self {
-            Self::Keyed(style) => Partial::Keyed { style: style.clone(), buckets: HashMap::new() },
-            Self::Slots(slots) => Partial::Slots(vec![Bucket::empty(&named.sub); *slots]),
-            Self::Ranges(style, spans) => Partial::Ranges {
-                style: style.clone(),
-                ranges: spans.clone(),
-                buckets: vec![Bucket::empty(&named.sub); spans.len()],
-            },
+            Self::Keyed(style) => {
+                Partial::Keyed { style: style.clone(), buckets: HashMap::new(), blank: blank.clone() }
+            }
+            Self::Slots(slots) => Partial::Slots(buckets(*slots)),
+            Self::Ranges(style, spans) => {
+                Partial::Ranges { style: style.clone(), ranges: spans.clone(), buckets: buckets(spans.len()) }
+            }
         }
     }
 }

@@ -5,7 +5,6 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::json;
 
-use super::parse::{Aggregations, Kind};
 use super::resolve::Style;
 use super::{MAX_COLLECTED, reduce_failure, too_many_buckets};
 use crate::error::Result;
@@ -17,8 +16,8 @@ pub struct Partials(pub(super) Vec<Partial>);
 
 #[derive(Debug, Clone)]
 pub(super) enum Partial {
-    /// Buckets by key.
-    Keyed { style: Style, buckets: HashMap<Key, Bucket> },
+    /// Buckets by key, and what a bucket without documents has below it.
+    Keyed { style: Style, buckets: HashMap<Key, Bucket>, blank: Partials },
     /// One bucket for each filter or range.
     Slots(Vec<Bucket>),
     /// As `Slots`, with the ranges they stand for.
@@ -202,33 +201,6 @@ impl Distinct {
 }
 
 impl Partials {
-    /// Nothing collected yet.
-    pub(super) fn empty(aggregations: &Aggregations) -> Self {
-        Self(
-            aggregations
-                .named
-                .iter()
-                .map(|named| match &named.kind {
-                    Kind::Terms(_) | Kind::Histogram(_) | Kind::DateHistogram(_) => {
-                        Partial::Keyed { style: Style::Unmapped, buckets: HashMap::new() }
-                    }
-                    Kind::Range(_) => {
-                        Partial::Ranges { style: Style::Unmapped, ranges: Vec::new(), buckets: Vec::new() }
-                    }
-                    Kind::Metric(..) => Partial::Stats { style: Style::Unmapped, stats: Stats::default() },
-                    Kind::Cardinality(_) => Partial::Distinct(Distinct::new(Distinct::IN_BUCKET)),
-                    Kind::Filters(filters) => {
-                        let slots = filters.list.len() + usize::from(filters.other.is_some());
-                        Partial::Slots(vec![Bucket::empty(&named.sub); slots])
-                    }
-                    Kind::Filter(_) | Kind::Missing(_) | Kind::Global => {
-                        Partial::Slots(vec![Bucket::empty(&named.sub)])
-                    }
-                })
-                .collect(),
-        )
-    }
-
     /// Adds what another segment or index collected for the same aggregations.
     pub fn merge(&mut self, other: Self) -> Result<()> {
         for (mine, theirs) in self.0.iter_mut().zip(other.0) {
@@ -239,10 +211,6 @@ impl Partials {
 }
 
 impl Bucket {
-    pub fn empty(sub: &Aggregations) -> Self {
-        Self { count: 0, sub: Partials::empty(sub) }
-    }
-
     fn merge(&mut self, other: Self) -> Result<()> {
         self.count += other.count;
         self.sub.merge(other.sub)
@@ -252,7 +220,11 @@ impl Bucket {
 impl Partial {
     fn merge(&mut self, other: Self) -> Result<()> {
         match (self, other) {
-            (Self::Keyed { style, buckets }, Self::Keyed { style: other_style, buckets: others }) => {
+            (
+                Self::Keyed { style, buckets, blank },
+                Self::Keyed { style: other_style, buckets: others, blank: other_blank },
+            ) => {
+                blank.merge(other_blank)?;
                 let float = unite(style, &other_style)?;
                 if float {
                     *buckets = buckets.drain().map(|(key, bucket)| (key.into_float(), bucket)).collect();

@@ -65,14 +65,14 @@ impl Render {
         left: &mut usize,
     ) -> Result<()> {
         match (&named.kind, partial) {
-            (Kind::Terms(terms), Partial::Keyed { style, buckets }) => {
+            (Kind::Terms(terms), Partial::Keyed { style, buckets, .. }) => {
                 self.terms(named, terms, &style, buckets, body, left)
             }
-            (Kind::Histogram(histogram), Partial::Keyed { buckets, .. }) => {
-                self.histogram(named, histogram, buckets, body, left)
+            (Kind::Histogram(histogram), Partial::Keyed { buckets, blank, .. }) => {
+                self.histogram(named, histogram, (buckets, blank), body, left)
             }
-            (Kind::DateHistogram(histogram), Partial::Keyed { style, buckets }) => {
-                self.date_histogram(named, histogram, &style, buckets, body, left)
+            (Kind::DateHistogram(histogram), Partial::Keyed { style, buckets, blank }) => {
+                self.date_histogram(named, histogram, &style, (buckets, blank), body, left)
             }
             (Kind::Range(range), Partial::Ranges { style, ranges, buckets }) => {
                 let style = match style {
@@ -165,7 +165,7 @@ impl Render {
         self,
         named: &Named,
         histogram: &Histogram,
-        buckets: HashMap<Key, Bucket>,
+        (buckets, blank): (HashMap<Key, Bucket>, Partials),
         body: &mut Map<String, Value>,
         left: &mut usize,
     ) -> Result<()> {
@@ -176,7 +176,7 @@ impl Render {
             let (low, high) = histogram.extended.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
             let low = low.is_finite().then(|| slot_of(low));
             let high = high.is_finite().then(|| slot_of(high));
-            fill(&mut buckets, named, low, high, |slot| Some(slot + 1))?;
+            fill(&mut buckets, &blank, low, high, |slot| Some(slot + 1))?;
         }
         order_buckets(&mut buckets, &histogram.order, named);
         let mut list = List::new(histogram.keyed);
@@ -196,7 +196,7 @@ impl Render {
         named: &Named,
         histogram: &DateHistogram,
         style: &Style,
-        buckets: HashMap<Key, Bucket>,
+        (buckets, blank): (HashMap<Key, Bucket>, Partials),
         body: &mut Map<String, Value>,
         left: &mut usize,
     ) -> Result<()> {
@@ -217,7 +217,7 @@ impl Render {
                 Some((min, max)) => (bound(min.as_ref())?, bound(max.as_ref())?),
                 None => (None, None),
             };
-            fill(&mut buckets, named, low, high, |start| {
+            fill(&mut buckets, &blank, low, high, |start| {
                 let next = rounding.next(start);
                 (next > start).then_some(next)
             })?;
@@ -302,7 +302,7 @@ fn by_key(buckets: HashMap<Key, Bucket>, min_doc_count: u64) -> Vec<(i64, Bucket
 /// Adds the empty buckets between the first and the last, and out to the bounds.
 fn fill(
     buckets: &mut Vec<(i64, Bucket)>,
-    named: &Named,
+    blank: &Partials,
     low: Option<i64>,
     high: Option<i64>,
     next: impl Fn(i64) -> Option<i64>,
@@ -329,7 +329,7 @@ fn fill(
         }
         match real.next_if(|(own, _)| *own == key) {
             Some(bucket) => filled.push(bucket),
-            None => filled.push((key, Bucket::empty(&named.sub))),
+            None => filled.push((key, Bucket { count: 0, sub: blank.clone() })),
         }
         let Some(after) = next(key) else { break };
         key = after;

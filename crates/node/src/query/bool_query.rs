@@ -64,13 +64,13 @@ impl Clause for Bool {
     fn compile(&self, context: &QueryContext<'_>) -> Result<Box<dyn Query>> {
         let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::new();
         for clause in &self.must {
-            clauses.push((Occur::Must, clause.compile(context)?));
+            clauses.push((Occur::Must, scoring::clause(clause.compile(context)?)));
         }
         for clause in &self.filter {
             clauses.push((Occur::Must, scoring::unscored(clause.compile(context)?)));
         }
         for clause in &self.should {
-            clauses.push((Occur::Should, clause.compile(context)?));
+            clauses.push((Occur::Should, scoring::clause(clause.compile(context)?)));
         }
         for clause in &self.must_not {
             clauses.push((Occur::MustNot, clause.compile(context)?));

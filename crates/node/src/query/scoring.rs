@@ -12,6 +12,11 @@ pub fn all() -> Box<dyn Query> {
     Box::new(AllQuery)
 }
 
+/// `query` as a clause of a boolean query, which drops the score of a bare [`AllQuery`] beside other clauses.
+pub fn clause(query: Box<dyn Query>) -> Box<dyn Query> {
+    if query.is::<AllQuery>() { constant(query) } else { query }
+}
+
 /// The documents of `query`, all with score 1.
 pub fn constant(query: Box<dyn Query>) -> Box<dyn Query> {
     Box::new(ConstScoreQuery::new(query, 1.0))
@@ -35,7 +40,7 @@ pub fn any_of(mut queries: Vec<Box<dyn Query>>, minimum: usize) -> Box<dyn Query
     if queries.is_empty() || minimum > queries.len() {
         return none();
     }
-    let clauses = queries.into_iter().map(|query| (Occur::Should, query)).collect();
+    let clauses = queries.into_iter().map(|query| (Occur::Should, clause(query))).collect();
     Box::new(BooleanQuery::with_minimum_required_clauses(clauses, minimum.max(1)))
 }
 
@@ -45,7 +50,7 @@ pub fn all_of(mut queries: Vec<Box<dyn Query>>) -> Box<dyn Query> {
         0 => none(),
         1 => queries.remove(0),
         _ => {
-            let clauses = queries.into_iter().map(|query| (Occur::Must, query)).collect();
+            let clauses = queries.into_iter().map(|query| (Occur::Must, clause(query))).collect();
             Box::new(BooleanQuery::with_minimum_required_clauses(clauses, 0))
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tantivy::columnar::{ColumnIndex, DynamicColumn};
+use tantivy::columnar::{Column, ColumnIndex, DynamicColumn};
 use tantivy::query::{Bm25StatisticsProvider, EnableScoring, Query, Weight};
 use tantivy::schema::Field;
 use tantivy::{Searcher, Term};
@@ -91,31 +91,50 @@ impl<'a> FieldStatistics<'a> {
     }
 }
 
-/// Documents with a value and number of values in a column, over all segments.
+/// Documents with a value and number of values in a column, over all segments. A value counts once for a document that
+/// has it several times, as a posting does.
 fn column_counts(searcher: &Searcher, path: &str) -> tantivy::Result<(u64, u64)> {
     let mut documents = 0;
     let mut values = 0;
+    let mut add = |(with_value, count): (u64, u64)| {
+        documents += with_value;
+        values += count;
+    };
     for reader in searcher.segment_readers() {
         for handle in reader.fast_fields().dynamic_column_handles(&format!("{VALUES}.{path}"))? {
-            let column = handle.open()?;
-            if !matches!(column, DynamicColumn::Str(_) | DynamicColumn::Bool(_)) {
-                continue;
+            match handle.open()? {
+                DynamicColumn::Str(column) => add(distinct(column.ords(), reader.max_doc())),
+                DynamicColumn::Bool(column) => add(distinct(&column, reader.max_doc())),
+                _ => {}
             }
-            let count = column.num_values();
-            let present = match column.column_index() {
-                ColumnIndex::Empty { .. } => 0,
-                ColumnIndex::Full => count,
-                ColumnIndex::Optional(optional) => optional.num_non_nulls(),
-                index @ ColumnIndex::Multivalued(_) => {
-                    let docs = (0..reader.max_doc()).filter(|&doc| index.has_value(doc)).count();
-                    u32::try_from(docs).unwrap_or(u32::MAX)
-                }
-            };
-            documents += u64::from(present);
-            values += u64::from(count);
         }
     }
     Ok((documents, values))
+}
+
+fn distinct<T: PartialOrd + Ord + Copy + std::fmt::Debug + Send + Sync + 'static>(
+    column: &Column<T>,
+    max_doc: u32,
+) -> (u64, u64) {
+    let single = |count: u32| (u64::from(count), u64::from(count));
+    match &column.index {
+        ColumnIndex::Empty { .. } => (0, 0),
+        ColumnIndex::Full => single(max_doc),
+        ColumnIndex::Optional(optional) => single(optional.num_non_nulls()),
+        ColumnIndex::Multivalued(_) => {
+            let mut counts = (0, 0);
+            let mut of_one: Vec<T> = Vec::new();
+            for doc in 0..max_doc {
+                of_one.clear();
+                of_one.extend(column.values_for_doc(doc));
+                of_one.sort_unstable();
+                of_one.dedup();
+                counts.0 += u64::from(!of_one.is_empty());
+                counts.1 += of_one.len() as u64;
+            }
+            counts
+        }
+    }
 }
 
 impl Bm25StatisticsProvider for FieldStatistics<'_> {
