@@ -129,7 +129,7 @@ async fn a_service_killed_in_mid_sync_is_taken_over_at_the_next_start() {
     assert_eq!(server.job(&job).await["status"], "in_progress", "killed in the middle");
     door.slow(0);
     let mut service = Service::start(&config, "second");
-    server.job_becomes(&job, &["completed"], Duration::from_secs(60)).await;
+    server.job_becomes(&job, &["completed"], Duration::from_mins(1)).await;
     assert_eq!(server.documents(&place.index).await, place.listing());
     assert_eq!(service.stop(), Some(0), "{}", service.log());
     server.forget(&place.index).await;
@@ -151,7 +151,7 @@ async fn a_stopped_service_suspends_its_job_and_the_next_one_resumes_it() {
     assert_eq!(server.job(&job).await["status"], "suspended");
     door.slow(0);
     let mut service = Service::start(&config, "second");
-    let ended = server.job_becomes(&job, &["completed"], Duration::from_secs(60)).await;
+    let ended = server.job_becomes(&job, &["completed"], Duration::from_mins(1)).await;
     assert_eq!(ended["indexed_document_count"], 1500, "cumulative over both runs: {ended}");
     assert_eq!(server.documents(&place.index).await, place.listing());
     assert_eq!(service.stop(), Some(0), "{}", service.log());
@@ -202,7 +202,7 @@ async fn a_job_outlives_an_elasticsearch_that_is_gone_for_a_while() {
     assert_eq!(server.job(&job).await["status"], "in_progress");
     door.slow(0);
     door.open();
-    server.job_becomes(&job, &["completed"], Duration::from_secs(180)).await;
+    server.job_becomes(&job, &["completed"], Duration::from_mins(3)).await;
     assert_eq!(server.documents(&place.index).await, place.listing());
     assert_eq!(service.stop(), Some(0), "{}", service.log());
     server.forget(&place.index).await;
@@ -216,7 +216,7 @@ async fn of_two_services_one_claims_a_job() {
     let (connector, job) = pending_job(&server, &place, 300, 500).await;
     let config = place.config(&server.url, &serving(&connector, &json!({})));
     let mut services = [Service::start(&config, "one"), Service::start(&config, "two")];
-    let ended = server.job_becomes(&job, &["completed"], Duration::from_secs(60)).await;
+    let ended = server.job_becomes(&job, &["completed"], Duration::from_mins(1)).await;
     assert_eq!(ended["indexed_document_count"], 300, "{ended}");
     tokio::time::sleep(Duration::from_secs(2)).await;
     for service in &mut services {

@@ -58,20 +58,20 @@ impl Access {
             return self.authenticate(headers, path);
         }
         let host = headers.get(header::HOST).map(|value| value.to_str().unwrap_or_default());
-        // HTTP/1.0 tools send no Host; browsers always do.
+        // HTTP/1.0 tools send no Host; browsers always do. The port may be another one: of an SSH tunnel, say. A page
+        // that was rebound to this machine still sends its own name.
         if let Some(host) = host
-            && !self.is_own_authority(host)
+            && loopback_port(host).is_none()
         {
             return Err(forbidden(&format!(
                 "Host header [{host}] does not name this node: without credentials it answers only to localhost, \
-                 127.0.0.1 or [::1] with port {}. Configure credentials and TLS to use other names",
-                self.port
+                 127.0.0.1 or [::1]. Configure credentials and TLS to use other names"
             )));
         }
         if let Some(origin) = headers.get(header::ORIGIN) {
             let origin = origin.to_str().unwrap_or_default();
             let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
-            if !self.is_own_authority(authority) {
+            if loopback_port(authority) != Some(self.port) {
                 return Err(forbidden(&format!("requests from the web origin [{origin}] are not allowed")));
             }
         }
@@ -79,22 +79,6 @@ impl Access {
             return Err(forbidden("cross-site requests of web pages are not allowed"));
         }
         Ok(Identity::Anonymous)
-    }
-
-    fn is_own_authority(&self, authority: &str) -> bool {
-        let (name, port) = match authority.strip_prefix('[') {
-            Some(rest) => match rest.split_once(']') {
-                Some((name, rest)) => (name, rest.strip_prefix(':')),
-                None => return false,
-            },
-            None => match authority.split_once(':') {
-                Some((name, port)) => (name, Some(port)),
-                None => (authority, None),
-            },
-        };
-        let loopback = name.eq_ignore_ascii_case("localhost")
-            || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-        loopback && port.unwrap_or("80").parse() == Ok(self.port)
     }
 
     fn authenticate(&self, headers: &HeaderMap, path: &str) -> Result<Identity, Refusal> {
@@ -159,6 +143,23 @@ fn unauthorized(reason: &str) -> Refusal {
         .into()
 }
 
+/// The port of an authority that names this machine by a loopback name or address; 80 when it has none.
+fn loopback_port(authority: &str) -> Option<u16> {
+    let (name, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (name, rest) = rest.split_once(']')?;
+            (name, rest.strip_prefix(':'))
+        }
+        None => match authority.split_once(':') {
+            Some((name, port)) => (name, Some(port)),
+            None => (authority, None),
+        },
+    };
+    let loopback = name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    if loopback { port.unwrap_or("80").parse().ok() } else { None }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,15 +173,22 @@ mod tests {
     }
 
     #[test]
-    fn only_loopback_names_with_the_own_port_are_answered() {
+    fn only_loopback_names_are_answered() {
         let access = Access { credentials: Vec::new(), port: 9200 };
-        for host in ["localhost:9200", "LOCALHOST:9200", "127.0.0.1:9200", "127.8.1.1:9200", "[::1]:9200"] {
+        for host in [
+            "localhost:9200",
+            "LOCALHOST:9200",
+            "127.0.0.1:9200",
+            "127.8.1.1:9200",
+            "[::1]:9200",
+            "localhost:9201",
+            "localhost",
+        ] {
             assert_eq!(status(&access, &[("host", host)]), StatusCode::OK, "{host}");
         }
         for host in [
             "evil.example:9200",
-            "localhost",
-            "localhost:9201",
+            "localhost:port",
             "localhost.evil.example:9200",
             "[::1",
             "",

@@ -289,7 +289,7 @@ impl Drop for Service {
             self.kill();
         }
         if std::thread::panicking() {
-            eprintln!("--- {}\n{}", self.log.display(), self.log());
+            std::io::Write::write_all(&mut std::io::stderr(), self.log().as_bytes()).unwrap();
         }
     }
 }
