@@ -8,6 +8,7 @@ pub mod analysis;
 pub mod cluster;
 pub mod dates;
 pub mod error;
+pub mod highlight;
 pub mod http;
 pub mod index;
 pub mod ingest;

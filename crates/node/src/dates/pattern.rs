@@ -186,6 +186,10 @@ const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Frid
 impl Pattern {
     /// Compiles a Java pattern. `ƒ` (ours) stands for an optional-length fraction with its point.
     pub fn compile(pattern: &str) -> Result<Self> {
+        let quoted = pattern.split('\'').skip(1).step_by(2).map(str::len).sum::<usize>() > 0;
+        if let Some(reserved) = pattern.chars().find(|c| "{}#".contains(*c)).filter(|_| !quoted) {
+            return Err(invalid(pattern, &format!("Pattern includes reserved character: '{reserved}'")));
+        }
         let mut chars = pattern.chars().peekable();
         let items = compile_items(pattern, &mut chars, false)?;
         Ok(Self { items })

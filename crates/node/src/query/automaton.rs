@@ -9,7 +9,7 @@ use tantivy::schema::{Field, Type};
 use tantivy_fst::{Automaton, Regex};
 
 use super::QueryContext;
-use super::field::{Named, not_for};
+use super::field::Named;
 use super::{lucene_regex, scoring};
 use crate::error::{ApiError, Result};
 use crate::mapping::{FieldMapping, FieldType};
@@ -224,15 +224,29 @@ pub fn string_field(context: &QueryContext<'_>, query: &str, name: &str) -> Resu
     match context.named(name) {
         Named::Unmapped => Ok(StringField::Unmapped),
         Named::Index => Ok(StringField::Index),
-        Named::Id | Named::SeqNo => Err(context.failed(&ApiError::illegal_argument(format!(
-            "Can only use {query} queries on keyword, text and wildcard fields - not on [{name}] which is of type [{name}]"
-        )))),
+        Named::Id | Named::SeqNo => Err(no_strings(context, query, name, name)),
         Named::Mapped(field) => {
             if !matches!(field.kind, FieldType::Text | FieldType::Keyword) {
-                return Err(context.failed(&not_for(&field.type_name, query, &field)));
+                return Err(no_strings(context, query, &field.path, &field.type_name));
             }
             context.check_searchable(&field)?;
             Ok(StringField::Field(field))
         }
+    }
+}
+
+/// The refusal of a field without strings. Elasticsearch words it differently for each of these queries.
+fn no_strings(context: &QueryContext<'_>, query: &str, name: &str, kind: &str) -> ApiError {
+    let kinds = if matches!(query, "prefix" | "wildcard") {
+        "keyword, text and wildcard"
+    } else {
+        "keyword and text"
+    };
+    let reason =
+        format!("Can only use {query} queries on {kinds} fields - not on [{name}] which is of type [{kind}]");
+    if query == "fuzzy" {
+        context.failed(&ApiError::illegal_argument(reason))
+    } else {
+        context.refused(reason)
     }
 }

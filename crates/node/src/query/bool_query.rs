@@ -85,11 +85,7 @@ impl Clause for Bool {
             minimum = minimum.max(1);
         }
         if minimum > self.should.len() {
-            // Without any should clause the specification has nothing to say.
-            if !self.should.is_empty() {
-                return Ok(scoring::none());
-            }
-            minimum = 0;
+            return Ok(scoring::none());
         }
         if !required && self.should.is_empty() {
             // Only exclusions: everything else, with score 0.

@@ -18,7 +18,9 @@ struct DisMax {
 pub fn parse(value: &Value) -> Result<Box<dyn Clause>> {
     let mut body = Body::of("dis_max", value)?;
     let queries = match body.take("queries") {
-        Some(Value::Array(queries)) => queries.iter().map(super::parse).collect::<Result<Vec<_>>>()?,
+        Some(Value::Array(queries)) if !queries.is_empty() => {
+            queries.iter().map(super::parse).collect::<Result<Vec<_>>>()?
+        }
         Some(query @ Value::Object(_)) => vec![super::parse(query)?],
         _ => return Err(ApiError::parsing("[dis_max] requires 'queries' field with at least one clause")),
     };

@@ -51,7 +51,10 @@ impl Fuzziness {
             Ok(0.0) => Ok(Self::Edits(0)),
             Ok(1.0) => Ok(Self::Edits(1)),
             Ok(2.0) => Ok(Self::Edits(2)),
-            _ => Err(ApiError::illegal_argument(format!("Invalid fuzziness value: {text}"))),
+            Ok(_) => Err(ApiError::illegal_argument(format!(
+                "Valid edit distances are [0, 1, 2] but was [{text}]"
+            ))),
+            Err(_) => Err(ApiError::illegal_argument(format!("fuzziness cannot be [{text}]."))),
         }
     }
 
@@ -284,5 +287,34 @@ impl Query for TermsWhere {
         let all = terms_with_prefix(searcher, &self.dictionary, "", usize::MAX)?;
         let terms = all.into_iter().filter(|term| (self.fits)(term)).map(|term| self.dictionary.term(&term));
         TermSetQuery::new(terms).weight(enable_scoring)
+    }
+}
+
+/// The terms of a field that start with a prefix, at most so many, scored each for itself.
+#[derive(Debug, Clone)]
+pub struct PrefixTerms {
+    /// Where the terms are.
+    pub dictionary: Dictionary,
+    /// What they are scored by.
+    pub source: Source,
+    /// The prefix.
+    pub prefix: String,
+    /// Most terms looked for.
+    pub limit: usize,
+}
+
+impl Query for PrefixTerms {
+    fn weight(&self, enable_scoring: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
+        let Some(searcher) = enable_scoring.searcher() else {
+            return Err(tantivy::TantivyError::InvalidArgument("term expansion needs a searcher".into()));
+        };
+        let queries = terms_with_prefix(searcher, &self.dictionary, &self.prefix, self.limit)?
+            .iter()
+            .map(|term| -> Box<dyn Query> {
+                let query = TermQuery::new(self.dictionary.term(term), IndexRecordOption::WithFreqs);
+                Box::new(FieldScored::new(Box::new(query), self.source.clone()))
+            })
+            .collect();
+        scoring::any_of(queries, 1).weight(enable_scoring)
     }
 }

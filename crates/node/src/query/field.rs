@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tantivy::Term;
 use tantivy::query::{Query, TermQuery};
 use tantivy::schema::IndexRecordOption;
@@ -58,9 +58,7 @@ impl<'a> QueryContext<'a> {
 
     /// The analyzer `name` of a clause.
     pub(crate) fn analyzer_named(&self, query: &str, name: &str) -> Result<Arc<Analyzer>> {
-        self.analyzers.get(name).ok_or_else(|| {
-            self.failed(&ApiError::illegal_argument(format!("[{query}] analyzer [{name}] not found")))
-        })
+        self.analyzers.get(name).ok_or_else(|| self.refused(format!("[{query}] analyzer [{name}] not found")))
     }
 
     /// The analyzer for query text in `field`; anything but text is one token.
@@ -246,13 +244,4 @@ pub fn wildcard_fits(pattern: &str, text: &str) -> bool {
         rest = &rest[at + part.len()..];
     }
     rest.ends_with(last)
-}
-
-/// An `illegal_argument` cause with the query around it, for values nobody can look up.
-pub fn not_for(kind: &str, query: &str, field: &FieldMapping) -> ApiError {
-    ApiError::illegal_argument(format!(
-        "Can only use {query} queries on keyword, text and wildcard fields - not on [{}] which is of type [{kind}]",
-        field.path
-    ))
-    .with("field", json!(field.path))
 }

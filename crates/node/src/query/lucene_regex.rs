@@ -195,7 +195,8 @@ fn interval(pattern: &str, chars: &mut Chars<'_>, out: &mut String) -> Result<()
 }
 
 fn invalid(pattern: &str, why: &str) -> ApiError {
-    ApiError::illegal_argument(format!("{why} in regular expression [{pattern}]"))
+    // All of these are found missing at the end of the pattern.
+    ApiError::illegal_argument(format!("{why} at position {}", pattern.chars().count()))
 }
 
 fn unsupported(pattern: &str, what: &str) -> ApiError {

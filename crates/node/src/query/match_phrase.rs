@@ -39,7 +39,7 @@ fn clause(query: &'static str, value: &Value, prefix: bool) -> Result<Box<dyn Cl
     phrase.slop = body.count("slop")?.unwrap_or(0);
     phrase.analyzer = body.text("analyzer")?;
     if let Some(zero_terms) = body.text("zero_terms_query")? {
-        phrase.zero_terms = ZeroTerms::parse(query, &zero_terms)?;
+        phrase.zero_terms = ZeroTerms::parse(&zero_terms)?;
     }
     if prefix {
         phrase.prefix_expansions = Some(body.count("max_expansions")?.unwrap_or(50) as usize);

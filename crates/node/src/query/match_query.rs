@@ -65,7 +65,7 @@ pub fn parse(value: &Value) -> Result<Box<dyn Clause>> {
     let text = body.take("query");
     let mut matching = matching(&mut body)?;
     if let Some(zero_terms) = body.text("zero_terms_query")? {
-        matching.zero_terms = ZeroTerms::parse("match", &zero_terms)?;
+        matching.zero_terms = ZeroTerms::parse(&zero_terms)?;
     }
     matching.lenient = body.boolean("lenient")?.unwrap_or(false);
     body.boolean("auto_generate_synonyms_phrase_query")?;

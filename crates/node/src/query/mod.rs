@@ -66,13 +66,16 @@ pub struct QueryContext<'a> {
 }
 
 impl QueryContext<'_> {
-    /// An error that this index has with the query: `query_shard_exception` with what caused it.
-    pub(crate) fn failed(&self, cause: &ApiError) -> ApiError {
-        let mut error = ApiError::parsing(format!("failed to create query: {}", cause.reason))
-            .with("index", json!(self.index))
-            .with("caused_by", cause.cause());
+    /// An error that this index has with the query, in Elasticsearch's words.
+    pub(crate) fn refused(&self, reason: impl Into<String>) -> ApiError {
+        let mut error = ApiError::parsing(reason).with("index", json!(self.index));
         error.kind = "query_shard_exception";
         error
+    }
+
+    /// An error that this index has with the query: `query_shard_exception` with what caused it.
+    pub(crate) fn failed(&self, cause: &ApiError) -> ApiError {
+        self.refused(format!("failed to create query: {}", cause.reason)).with("caused_by", cause.cause())
     }
 }
 
@@ -204,4 +207,4 @@ pub fn compile(query: &Value, context: &QueryContext<'_>) -> Result<Box<dyn Quer
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -46,9 +46,11 @@ impl Kind {
             "phrase_prefix" => Self::PhrasePrefix,
             "bool_prefix" => Self::BoolPrefix,
             other => {
-                return Err(ApiError::parsing(format!(
+                let mut error = ApiError::parsing(format!(
                     "failed to parse [multi_match] query type [{other}]. unknown type."
-                )));
+                ));
+                error.kind = "parse_exception";
+                return Err(error);
             }
         })
     }
@@ -127,7 +129,7 @@ pub fn parse(value: &Value) -> Result<Box<dyn Clause>> {
     let mut matching = matching(&mut body)?;
     let slop = body.count("slop")?;
     matching.zero_terms = match body.text("zero_terms_query")? {
-        Some(text) => ZeroTerms::parse("multi_match", &text)?,
+        Some(text) => ZeroTerms::parse(&text)?,
         None => ZeroTerms::None,
     };
     let lenient = body.boolean("lenient")?;
@@ -286,25 +288,43 @@ struct Blended {
 }
 
 impl Blended {
-    fn doc_freq(&self, searcher: &Searcher) -> tantivy::Result<u64> {
-        let mut highest = 0;
-        for blended in &self.terms {
-            highest = highest.max(searcher.doc_freq(&blended.term)?);
+    /// The document frequency each term is given: that of the most frequent one; each step down in frequency adds one,
+    /// so that the field where the word is usual still wins.
+    fn doc_freqs(&self, searcher: &Searcher) -> tantivy::Result<Vec<u64>> {
+        let documents =
+            searcher.segment_readers().iter().map(|reader| u64::from(reader.max_doc())).sum::<u64>();
+        let own = self
+            .terms
+            .iter()
+            .map(|blended| searcher.doc_freq(&blended.term))
+            .collect::<tantivy::Result<Vec<u64>>>()?;
+        let mut order: Vec<usize> = (0..own.len()).collect();
+        order.sort_by_key(|&index| std::cmp::Reverse(own[index]));
+        let mut given = own.clone();
+        let mut actual = order.first().map_or(0, |&index| own[index].min(documents));
+        let mut before = order.first().map_or(0, |&index| own[index]);
+        for index in order {
+            if before > own[index] {
+                actual += 1;
+            }
+            before = own[index];
+            given[index] = actual.min(documents);
         }
-        Ok(highest)
+        Ok(given)
     }
 }
 
 impl Query for Blended {
     fn weight(&self, enable_scoring: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
-        let doc_freq = match enable_scoring.searcher() {
-            Some(searcher) => self.doc_freq(searcher)?,
-            None => 0,
+        let doc_freqs = match enable_scoring.searcher() {
+            Some(searcher) => self.doc_freqs(searcher)?,
+            None => vec![0; self.terms.len()],
         };
         let queries = self
             .terms
             .iter()
-            .map(|blended| -> Box<dyn Query> {
+            .zip(doc_freqs)
+            .map(|(blended, doc_freq)| -> Box<dyn Query> {
                 let query = Box::new(TermQuery::new(blended.term.clone(), IndexRecordOption::WithFreqs));
                 let query = FieldScored::with_doc_freq(query, blended.source.clone(), doc_freq);
                 Box::new(BoostQuery::new(Box::new(query), blended.boost))

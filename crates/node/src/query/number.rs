@@ -61,7 +61,7 @@ pub fn boolean(value: &Value) -> Result<bool> {
     match value {
         Value::Bool(value) => Ok(*value),
         Value::String(text) if text == "true" => Ok(true),
-        Value::String(text) if text == "false" || text.is_empty() => Ok(false),
+        Value::String(text) if text == "false" => Ok(false),
         other => {
             let text = super::field::string_value(other);
             Err(ApiError::illegal_argument(format!(

@@ -283,64 +283,96 @@ fn exact_frequency(words: &[Word]) -> Score {
 /// Lucene's sloppy frequency: each match weighs `1 / (1 + distance)`, where the distance is that between the first and
 /// the last word once the phrase's own offsets are taken off.
 fn sloppy_frequency(words: &[Word], slop: i64) -> Score {
-    let mut at: Vec<usize> = vec![0; words.len()];
-    let position = |at: &[usize], word: usize| words[word].positions[at[word]];
-    // Words of the phrase that share a term must not stand on the same occurrence.
-    let collides = |at: &[usize], word: usize| {
-        words.iter().enumerate().any(|(other, it)| {
-            other != word
-                && position(at, other) + i64::from(it.offset)
-                    == position(at, word) + i64::from(words[word].offset)
-                && it.terms.iter().any(|term| words[word].terms.contains(term))
-        })
-    };
-    for word in 0..words.len() {
-        while collides(&at, word) && words[..word].iter().any(|earlier| earlier.terms == words[word].terms) {
-            at[word] += 1;
-            if at[word] >= words[word].positions.len() {
-                return 0.0;
-            }
-        }
-    }
-    let lowest = |at: &[usize]| {
-        (0..words.len()).min_by_key(|&word| (position(at, word), words[word].offset, word)).unwrap_or(0)
-    };
-    let second = |at: &[usize], first: usize| {
-        (0..words.len())
-            .filter(|&word| word != first)
-            .map(|word| position(at, word))
-            .min()
-            .unwrap_or(i64::MAX)
-    };
-    let mut end = (0..words.len()).map(|word| position(&at, word)).max().unwrap_or(0);
+    let Some(mut state) = Sloppy::start(words) else { return 0.0 };
     let mut frequency = 0.0;
-    let mut word = lowest(&at);
-    let mut length = end - position(&at, word);
-    let mut next = second(&at, word);
-    loop {
-        at[word] += 1;
-        while at[word] < words[word].positions.len() && collides(&at, word) {
-            at[word] += 1;
+    let mut count = |length: i64| {
+        if length <= slop {
+            frequency += 1.0 / (1.0 + length as Score);
         }
-        if at[word] >= words[word].positions.len() {
-            break;
-        }
-        end = end.max(position(&at, word));
-        if position(&at, word) > next {
-            if length <= slop {
-                frequency += 1.0 / (1.0 + length as Score);
-            }
-            word = lowest(&at);
-            next = second(&at, word);
-            length = end - position(&at, word);
+    };
+    let (mut word, mut next) = state.first_and_next();
+    let mut length = state.end - state.position(word);
+    while state.advance(word) && state.resolve(word) {
+        if state.position(word) > next {
+            count(length);
+            (word, next) = state.first_and_next();
+            length = state.end - state.position(word);
         } else {
-            length = length.min(end - position(&at, word));
+            length = length.min(state.end - state.position(word));
         }
     }
-    if length <= slop {
-        frequency += 1.0 / (1.0 + length as Score);
-    }
+    count(length);
     frequency
+}
+
+/// Where each word of a sloppy phrase stands at the moment.
+struct Sloppy<'a> {
+    words: &'a [Word],
+    at: Vec<usize>,
+    end: i64,
+}
+
+impl<'a> Sloppy<'a> {
+    /// First positions, words that share a term moved apart.
+    fn start(words: &'a [Word]) -> Option<Self> {
+        let mut state = Self { words, at: vec![0; words.len()], end: i64::MIN };
+        for word in 1..words.len() {
+            while let Some(other) = state.colliding(word) {
+                if !state.advance(state.lesser(word, other)) {
+                    return None;
+                }
+            }
+        }
+        state.end = (0..words.len()).map(|word| state.position(word)).max()?;
+        Some(state)
+    }
+
+    fn position(&self, word: usize) -> i64 {
+        self.words[word].positions[self.at[word]]
+    }
+
+    fn advance(&mut self, word: usize) -> bool {
+        if self.at[word] + 1 >= self.words[word].positions.len() {
+            return false;
+        }
+        self.at[word] += 1;
+        self.end = self.end.max(self.position(word));
+        true
+    }
+
+    /// The word that comes first, and the position of the one after it.
+    fn first_and_next(&self) -> (usize, i64) {
+        let key = |&word: &usize| (self.position(word), self.words[word].offset, word);
+        let first = (0..self.words.len()).min_by_key(key).unwrap_or(0);
+        let others = (0..self.words.len()).filter(|&word| word != first);
+        (first, others.map(|word| self.position(word)).min().unwrap_or(i64::MAX))
+    }
+
+    /// Another word with a term in common that stands on the same occurrence.
+    fn colliding(&self, word: usize) -> Option<usize> {
+        let occurrence = |word: usize| self.position(word) + i64::from(self.words[word].offset);
+        (0..self.words.len()).find(|&other| {
+            other != word
+                && occurrence(other) == occurrence(word)
+                && self.words[other].terms.iter().any(|term| self.words[word].terms.contains(term))
+        })
+    }
+
+    fn lesser(&self, a: usize, b: usize) -> usize {
+        let key = |word: usize| (self.position(word), self.words[word].offset);
+        if key(a) < key(b) { a } else { b }
+    }
+
+    /// After `word` has moved: moves whichever of two words on one occurrence is the lesser, until none are.
+    fn resolve(&mut self, mut word: usize) -> bool {
+        while let Some(other) = self.colliding(word) {
+            word = self.lesser(word, other);
+            if !self.advance(word) {
+                return false;
+            }
+        }
+        true
+    }
 }
 
 impl DocSet for PhraseScorer {

@@ -39,16 +39,13 @@ struct Range {
     boost: f32,
 }
 
-/// `{"range": {"field": {"gte", "gt", "lte", "lt", "format", "time_zone", "relation", "boost"}}}`, also the old `from`,
-/// `to`, `include_lower`, `include_upper`.
+/// `{"range": {"field": {"gte", "gt", "lte", "lt", "format", "time_zone", "relation", "boost"}}}`.
 pub fn parse(value: &Value) -> Result<Box<dyn Clause>> {
     let (field, inner) = single_field("range", value)?;
     if !inner.is_object() {
         return Err(ApiError::parsing(format!("[range] query does not support [{field}]")));
     }
     let mut body = Body::of("range", inner)?;
-    let include_lower = body.boolean("include_lower")?.unwrap_or(true);
-    let include_upper = body.boolean("include_upper")?.unwrap_or(true);
     let bound = |value: Option<&Value>, include: bool| match value {
         None => Ok(Bound::Unbounded),
         Some(Value::Array(_) | Value::Object(_)) => {
@@ -57,8 +54,8 @@ pub fn parse(value: &Value) -> Result<Box<dyn Clause>> {
         Some(value) if include => Ok(Bound::Included(value.clone())),
         Some(value) => Ok(Bound::Excluded(value.clone())),
     };
-    let mut lower = bound(body.take("from"), include_lower)?;
-    let mut upper = bound(body.take("to"), include_upper)?;
+    let mut lower = Bound::Unbounded;
+    let mut upper = Bound::Unbounded;
     for (key, include) in [("gte", true), ("gt", false)] {
         if let Some(value) = body.take(key) {
             lower = bound(Some(value), include)?;
@@ -271,8 +268,7 @@ pub fn date_term(context: &QueryContext<'_>, field: &FieldMapping, text: &str) -
         format: None,
         zone: None,
     };
-    let (low, high) =
-        date_limits(context, &limits, format.as_deref()).map_err(|error| context.failed(&error))?;
+    let (low, high) = date_limits(context, &limits, format.as_deref())?;
     Ok(scoring::constant(whole_range(context, &field.path, low, high)))
 }
 

@@ -61,9 +61,9 @@ pub fn regexp_query(
     }
     match string_field(context, "regexp", name)? {
         StringField::Unmapped => Ok(scoring::none()),
-        StringField::Index => Err(context.failed(&ApiError::illegal_argument(
+        StringField::Index => Err(context.refused(
             "Can only use regexp queries on keyword and text fields - not on [_index] which is of type [_index]",
-        ))),
+        )),
         StringField::Field(field) => {
             let translated = lucene_regex::translate(pattern, flags).map_err(|error| context.failed(&error))?;
             let translated = if case_insensitive { lucene_regex::ignoring_case(&translated) } else { translated };

@@ -30,7 +30,7 @@ pub fn parse(value: &Value) -> Result<Box<dyn Clause>> {
             (parsed.0.ok_or_else(missing)?, parsed.1, parsed.2)
         }
         Value::Array(_) => return Err(ApiError::parsing("[term] query does not support array of values")),
-        Value::Null => return Err(missing()),
+        Value::Null => return Err(ApiError::illegal_argument("field name is null or empty")),
         value => (value.clone(), 1.0, false),
     };
     if value.is_array() || value.is_object() {

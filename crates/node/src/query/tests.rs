@@ -1,3 +1,3 @@
-mod index;
+pub mod index;
 mod scores;
 mod semantics;

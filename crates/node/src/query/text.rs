@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tantivy::query::Query;
 
 use super::automaton::Dictionary;
-use super::expansion::{Fuzzy, edit_distance, fuzzy_query};
+use super::expansion::{Fuzzy, PrefixTerms, edit_distance, fuzzy_query};
 use super::marks::What;
 use super::minimum_should_match::MinimumShouldMatch;
 use super::phrase::{PhraseMatch, Slot};
@@ -51,13 +51,11 @@ pub enum ZeroTerms {
 
 impl ZeroTerms {
     /// `none`, `all`.
-    pub fn parse(query: &str, text: &str) -> Result<Self> {
+    pub fn parse(text: &str) -> Result<Self> {
         match text.to_ascii_lowercase().as_str() {
             "none" => Ok(Self::None),
             "all" => Ok(Self::All),
-            other => {
-                Err(ApiError::parsing(format!("[{query}] unsupported zero_terms_query value [{other}]")))
-            }
+            other => Err(ApiError::parsing(format!("Unsupported zero_terms_query value [{other}]"))),
         }
     }
 
@@ -243,7 +241,13 @@ impl Phrase {
         let mapped = context.table.get(name);
         let Some(field) = mapped.filter(|field| field.kind == FieldType::Text) else {
             if let (Some(field), Some(_)) = (mapped, self.prefix_expansions) {
-                return self.prefix_of_value(context, field, text);
+                if self.lenient {
+                    return Ok(scoring::none());
+                }
+                return Err(context.failed(&ApiError::illegal_argument(format!(
+                    "Can only use phrase prefix queries on text fields - not on [{}] which is of type [{}]",
+                    field.path, field.type_name
+                ))));
             }
             let found = context.term_query(name, text, false);
             return if self.lenient { Ok(found.unwrap_or_else(|_| scoring::none())) } else { found };
@@ -256,7 +260,14 @@ impl Phrase {
             [(_, tokens)] if self.prefix_expansions.is_none() => {
                 return Matching::default().word(context, field, tokens);
             }
-            [(_, tokens)] => return Ok(super::prefix::prefix_of_field(context, field, &tokens[0])),
+            [(_, tokens)] => {
+                return Ok(Box::new(PrefixTerms {
+                    dictionary: Dictionary::of(context, field),
+                    source: context.scoring_source(field),
+                    prefix: tokens[0].clone(),
+                    limit: self.prefix_expansions.unwrap_or(50),
+                }));
+            }
             _ => {}
         }
         let first = words[0].0;
@@ -276,24 +287,6 @@ impl Phrase {
             .collect();
         let query = PhraseMatch { slots, slop: self.slop, synonyms: false };
         Ok(Box::new(FieldScored::new(Box::new(query), context.scoring_source(field))))
-    }
-
-    fn prefix_of_value(
-        &self,
-        context: &QueryContext<'_>,
-        field: &FieldMapping,
-        text: &serde_json::Value,
-    ) -> Result<Box<dyn Query>> {
-        if field.kind == FieldType::Keyword {
-            return Ok(super::prefix::prefix_of_field(context, field, &super::field::string_value(text)));
-        }
-        if self.lenient {
-            return Ok(scoring::none());
-        }
-        Err(context.failed(&ApiError::illegal_argument(format!(
-            "Can only use phrase prefix queries on text fields - not on [{}] which is of type [{}]",
-            field.path, field.type_name
-        ))))
     }
 
     /// What highlighting looks for.

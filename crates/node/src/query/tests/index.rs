@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tantivy::collector::TopDocs;
+use tantivy::query::Query;
 use tantivy::schema::{OwnedValue, TantivyDocument};
 use tantivy::{Index, IndexWriter, Searcher};
 
 use crate::analysis::{Analyzers, VALUE_SEPARATOR};
 use crate::dates;
+use crate::error::Result;
 use crate::index::encode_tokens;
 use crate::index::schema::{Fields, register_tokenizers, schema};
 use crate::mapping::{FieldMapping, FieldTable, FieldType};
@@ -82,21 +84,47 @@ impl Fixture {
         Self { searcher, fields, table, analyzers: Analyzers::builtin(), ids }
     }
 
+    /// From a file of `tools/record-answers`.
+    pub fn recorded(recorded: &Value) -> Self {
+        let pairs: Vec<(String, String)> = serde_json::from_value(recorded["mapping"].clone()).unwrap();
+        let mapping: Vec<(&str, &str)> =
+            pairs.iter().map(|(path, kind)| (path.as_str(), kind.as_str())).collect();
+        let documents: Vec<(&str, Value)> = recorded["documents"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(id, source)| (id.as_str(), source.clone()))
+            .collect();
+        Self::new(&mapping, &documents)
+    }
+
     pub fn context(&self) -> QueryContext<'_> {
         QueryContext {
             table: &self.table,
             fields: &self.fields,
             analyzers: &self.analyzers,
             now_ms: dates::parse("2024-06-15T12:00:00Z", None).unwrap(),
-            index: "test",
+            index: "recorded-answers",
         }
     }
 
     /// Ids and scores, best first.
     pub fn scored(&self, query: &Value) -> Vec<(String, f32)> {
-        let query = compile(query, &self.context()).unwrap_or_else(|error| panic!("{query}: {error}"));
+        self.try_scored(query).unwrap_or_else(|error| panic!("{query}: {error}"))
+    }
+
+    pub fn compile(&self, query: &Value) -> Result<Box<dyn Query>> {
+        compile(query, &self.context())
+    }
+
+    /// As [`Fixture::scored`].
+    pub fn try_scored(&self, query: &Value) -> Result<Vec<(String, f32)>> {
+        let query = self.compile(query)?;
         let hits = self.searcher.search(query.as_ref(), &TopDocs::with_limit(100).order_by_score()).unwrap();
-        hits.into_iter().map(|(score, address)| (self.ids[address.doc_id as usize].clone(), score)).collect()
+        Ok(hits
+            .into_iter()
+            .map(|(score, address)| (self.ids[address.doc_id as usize].clone(), score))
+            .collect())
     }
 
     /// Ids in order of the documents, separated by blanks.
@@ -159,6 +187,16 @@ fn document(fields: &Fields, table: &FieldTable, seq_no: usize, id: &str, source
                     .map(|value| dates::parse(&crate::query::field::string_value(value), None).unwrap())
                     .collect();
                 values.insert(field.path.clone(), json!(ms));
+            }
+            FieldType::Keyword => {
+                // A set, as in Elasticsearch.
+                let mut set: Vec<Value> = Vec::new();
+                for value in found {
+                    if !set.contains(&value) {
+                        set.push(value);
+                    }
+                }
+                values.insert(field.path.clone(), Value::Array(set));
             }
             _ => {
                 values.insert(field.path.clone(), Value::Array(found));
