@@ -91,7 +91,7 @@ pub fn parse(analysis: &Value) -> Result<Analyzers> {
 pub fn tokenizer_from_value(value: &Value, components: &Components) -> Result<Tokenizer> {
     match value {
         Value::String(name) => components.tokenizer(name).ok_or_else(|| not_found("tokenizer", name)),
-        Value::Object(definition) => defined("__anonymous__", definition, "tokenizer", tokenizer),
+        Value::Object(definition) => anonymous(definition, "tokenizer", tokenizer),
         _ => Err(ApiError::illegal_argument("[tokenizer] must be a name or an object")),
     }
 }
@@ -100,7 +100,7 @@ pub fn tokenizer_from_value(value: &Value, components: &Components) -> Result<To
 pub fn filter_from_value(value: &Value, components: &Components) -> Result<Arc<dyn TokenFilter>> {
     match value {
         Value::String(name) => components.filter(name).ok_or_else(|| not_found("filter", name)),
-        Value::Object(definition) => defined("__anonymous__", definition, "filter", token_filter),
+        Value::Object(definition) => anonymous(definition, "filter", token_filter),
         _ => Err(ApiError::illegal_argument("[filter] must hold names or objects")),
     }
 }
@@ -109,9 +109,23 @@ pub fn filter_from_value(value: &Value, components: &Components) -> Result<Arc<d
 pub fn char_filter_from_value(value: &Value, components: &Components) -> Result<Arc<dyn CharFilter>> {
     match value {
         Value::String(name) => components.char_filter(name).ok_or_else(|| not_found("char_filter", name)),
-        Value::Object(definition) => defined("__anonymous__", definition, "char_filter", char_filter),
+        Value::Object(definition) => anonymous(definition, "char_filter", char_filter),
         _ => Err(ApiError::illegal_argument("[char_filter] must hold names or objects")),
     }
+}
+
+/// A component that a request describes in place.
+fn anonymous<T>(
+    definition: &Map<String, Value>,
+    what: &str,
+    build: fn(&str, &mut Parameters<'_>) -> Result<T>,
+) -> Result<T> {
+    let mut parameters = Parameters::of("__anonymous__", definition);
+    let kind = parameters.text("type")?.unwrap_or_default();
+    let component = build(&kind, &mut parameters)
+        .map_err(|error| if error.reason == UNKNOWN_TYPE { not_found(what, &kind) } else { error })?;
+    parameters.finish()?;
+    Ok(component)
 }
 
 fn not_found(what: &str, name: &str) -> ApiError {

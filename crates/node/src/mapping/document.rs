@@ -1,6 +1,7 @@
 //! From a document's JSON to what tantivy indexes.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -405,7 +406,7 @@ impl<'a> Walk<'a> {
             self.values.push((IGNORED.into(), FieldValue::Shared(path)));
         }
         if !self.values.is_empty() {
-            document.add(fields.values, FieldValue::Object(self.values));
+            document.add(fields.values, FieldValue::Object(distinct(self.values)));
         }
         self.present.sort_unstable();
         self.present.dedup();
@@ -414,6 +415,19 @@ impl<'a> Walk<'a> {
         }
         document
     }
+}
+
+/// Strings of a field are a set, as Elasticsearch's keywords are; numbers keep their repetitions.
+fn distinct(mut values: Vec<(Arc<str>, FieldValue)>) -> Vec<(Arc<str>, FieldValue)> {
+    let several = values.windows(2).any(|pair| Arc::ptr_eq(&pair[0].0, &pair[1].0));
+    if several {
+        let mut seen: HashSet<(Arc<str>, String)> = HashSet::new();
+        values.retain(|(path, value)| match value {
+            FieldValue::Text(text) => seen.insert((path.clone(), text.clone())),
+            _ => true,
+        });
+    }
+    values
 }
 
 fn join(texts: &[Cow<'_, str>]) -> String {

@@ -184,10 +184,9 @@ impl<'a> QueryContext<'a> {
                 Wanted::Value(value) => self.number_term(&field.path, value),
                 Wanted::Nothing => scoring::none(),
             }),
-            FieldType::Float { scaling_factor } => {
+            FieldType::Float { .. } => {
                 let value = number::decimal(value).map_err(fail)?;
-                let value = scaling_factor.map_or(value, |factor| (value * factor).round() / factor);
-                Ok(self.decimal_term(&field.path, value))
+                Ok(self.decimal_term(&field.path, field.round(value)))
             }
             FieldType::Date { .. } => range::date_term(self, field, &string_value(value)),
             FieldType::Binary | FieldType::Alias { .. } => Ok(scoring::none()),

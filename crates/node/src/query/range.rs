@@ -153,7 +153,8 @@ pub fn range_query(context: &QueryContext<'_>, name: &str, limits: &Limits) -> R
             whole_range(context, &field.path, low, high)
         }
         FieldType::Float { scaling_factor } => {
-            let scaled = |value: f64| scaling_factor.map_or(value, |_| value);
+            // Multiples of a factor are compared with the bound as it is; narrow types round it first.
+            let scaled = |value: f64| scaling_factor.map_or_else(|| field.round(value), |_| value);
             let bound = |bound: &Bound<Value>| -> Result<Bound<Term>> {
                 Ok(match bound {
                     Bound::Unbounded => Bound::Unbounded,

@@ -1,6 +1,7 @@
 //! The REST API: one module per group of endpoints, each with its table of routes.
 
 mod aliases;
+mod analyze;
 mod bulk;
 mod by_query;
 mod cat;
@@ -27,6 +28,7 @@ use crate::node::Node;
 pub fn router() -> Router<Node> {
     let tables: Vec<Vec<Route<Node>>> = vec![
         aliases::routes(),
+        analyze::routes(),
         bulk::routes(),
         by_query::routes(),
         cat::routes(),

@@ -22,6 +22,7 @@ use super::sort::{SortKey, SortSpec};
 use super::source::SourceFilter;
 use crate::aggs::{Aggregations, Partials, ShardCollector};
 use crate::error::{ApiError, Result};
+use crate::highlight::Highlighter;
 use crate::index::schema::IGNORED;
 use crate::index::{IndexView, StoredDocument};
 use crate::query::{self, Clause, QueryContext};
@@ -150,7 +151,7 @@ pub fn page(
         response.total = *total;
         response.max_score = *max_score;
     }
-    let fetch = Fetch::new(request, &plan);
+    let fetch = Fetch::new(request, &plan, targets, now)?;
     response.hits = hits.iter().map(|hit| fetch.hit(hit, &targets[hit.shard])).collect::<Result<_>>()?;
     response.took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok((response, end))
@@ -446,11 +447,21 @@ struct Fetch<'a> {
     filter: SourceFilter,
     /// Column of [`IGNORED`] by shard and segment, opened when first needed.
     ignored: RefCell<HashMap<(usize, u32), Option<StrColumn>>>,
+    /// One for each target when the request asks for highlights.
+    highlighters: Vec<Highlighter>,
 }
 
 impl<'a> Fetch<'a> {
-    fn new(request: &'a SearchRequest, plan: &'a Plan<'a>) -> Self {
-        Self { request, plan, filter: request.source_filter(), ignored: RefCell::default() }
+    fn new(request: &'a SearchRequest, plan: &'a Plan<'a>, targets: &[Target], now_ms: i64) -> Result<Self> {
+        let mut highlighters = Vec::new();
+        if let Some(highlight) = &request.highlight {
+            let query = request.query.as_ref().map(|query| query.clause.as_ref());
+            for target in targets {
+                let prepared = highlight.prepare(query, &target.context(now_ms));
+                highlighters.push(prepared.map_err(|error| shard_failure(&target.view.name, error))?);
+            }
+        }
+        Ok(Self { request, plan, filter: request.source_filter(), ignored: RefCell::default(), highlighters })
     }
 
     fn hit(&self, candidate: &Candidate, target: &Target) -> Result<Hit> {
@@ -474,6 +485,12 @@ impl<'a> Fetch<'a> {
         if let (false, Some(parsed)) = (request.fields.is_empty(), &parsed) {
             found.extend(fields::from_source(&request.fields, view, parsed)?);
         }
+        let highlight = match (self.highlighters.get(candidate.shard), &parsed) {
+            (Some(highlighter), Some(parsed)) => highlighter
+                .highlight(&document.id, parsed)
+                .map_err(|error| shard_failure(&view.name, error))?,
+            _ => None,
+        };
         let levels = &self.plan.levels[candidate.shard];
         let sort = match self.plan.order {
             Order::Sorted => Some(
@@ -499,7 +516,7 @@ impl<'a> Fetch<'a> {
             ignored: self.ignored(candidate, target)?,
             source,
             fields: found,
-            highlight: None,
+            highlight,
             sort,
         })
     }
@@ -527,7 +544,10 @@ impl<'a> Fetch<'a> {
 
     /// The source as a value, only if something looks into it.
     fn parsed(&self, document: &StoredDocument) -> Result<Option<Value>> {
-        if matches!(self.filter, SourceFilter::Parts { .. }) || !self.request.fields.is_empty() {
+        let wanted = matches!(self.filter, SourceFilter::Parts { .. })
+            || !self.request.fields.is_empty()
+            || !self.highlighters.is_empty();
+        if wanted {
             serde_json::from_slice(&document.source).map(Some).map_err(ApiError::internal)
         } else {
             Ok(None)

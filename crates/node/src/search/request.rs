@@ -10,13 +10,14 @@ use super::sort::{self, SortSpec, token};
 use super::source::SourceFilter;
 use crate::aggs::Aggregations;
 use crate::error::{ApiError, Result};
+use crate::highlight::Highlight;
 use crate::query::{self, Clause};
 
 /// Most hits a page may reach to, where `index.max_result_window` says nothing else.
 pub const RESULT_WINDOW: usize = 10_000;
 
 /// Keys of a search body that Elasticsearch knows and this node does not have.
-const UNSUPPORTED: [&str; 13] = [
+const UNSUPPORTED: [&str; 12] = [
     "rescore",
     "suggest",
     "collapse",
@@ -29,7 +30,6 @@ const UNSUPPORTED: [&str; 13] = [
     "ext",
     "explain",
     "profile",
-    "highlight",
 ];
 
 /// How far matches are counted.
@@ -120,6 +120,8 @@ pub struct SearchRequest {
     pub fields: Vec<FieldPattern>,
     /// `docvalue_fields`.
     pub docvalue_fields: Vec<FieldPattern>,
+    /// `highlight`.
+    pub highlight: Option<Highlight>,
     /// `track_total_hits`; `None` when not given.
     pub track_total_hits: Option<TrackTotal>,
     /// `track_scores`.
@@ -155,6 +157,7 @@ impl Default for SearchRequest {
             stored_fields: StoredFields::Unset,
             fields: Vec::new(),
             docvalue_fields: Vec::new(),
+            highlight: None,
             track_total_hits: None,
             track_scores: false,
             min_score: None,
@@ -188,6 +191,7 @@ impl SearchRequest {
                 "stored_fields" => request.stored_fields = stored_fields(value, &mut request.source)?,
                 "fields" => request.fields = FieldPattern::parse_list(key, value)?,
                 "docvalue_fields" => request.docvalue_fields = FieldPattern::parse_list(key, value)?,
+                "highlight" => request.highlight = Some(Highlight::parse(value)?),
                 "track_total_hits" => request.track_total_hits = Some(track_total_hits(value)?),
                 "track_scores" => request.track_scores = boolean(value)?,
                 "min_score" => request.min_score = Some(float(value)?),
