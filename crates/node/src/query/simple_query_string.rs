@@ -8,7 +8,6 @@ use super::expansion::{Fuzziness, Fuzzy};
 use super::minimum_should_match::MinimumShouldMatch;
 use super::multi_match::{FieldList, Kind};
 use super::query_string::leaf::{self, LeafOptions};
-use super::query_string::refuse_true;
 use super::query_string::syntax::Find;
 use super::text::{Matching, Operator};
 use super::{Clause, Marks, QueryContext, scoring};
@@ -292,7 +291,7 @@ pub fn parse(value: &Value) -> Result<Box<dyn Clause>> {
         transpositions: body.boolean("fuzzy_transpositions")?.unwrap_or(true),
     };
     body.boolean("auto_generate_synonyms_phrase_query")?;
-    refuse_true(&mut body, "analyze_wildcard")?;
+    let analyze_wildcard = body.boolean("analyze_wildcard")?.unwrap_or(false);
     let boost = body.boost()?;
     body.finish()?;
     let Some(text) = text else {
@@ -309,6 +308,7 @@ pub fn parse(value: &Value) -> Result<Box<dyn Clause>> {
         kind: Kind::MostFields,
         tie_breaker: 1.0,
         lenient,
+        analyze_wildcard,
     };
     Ok(Box::new(SimpleQueryString { tree, fields, options, minimum_should_match, boost }))
 }

@@ -38,6 +38,8 @@ pub struct LeafOptions {
     pub tie_breaker: f32,
     /// `lenient`.
     pub lenient: bool,
+    /// `analyze_wildcard`: the text before a `*` is cut into tokens, the last of which is the prefix.
+    pub analyze_wildcard: bool,
 }
 
 /// The query for one leaf over `fields`; `None` if the text has no tokens at all.
@@ -127,6 +129,7 @@ fn in_field(
         }
         Find::Wildcard(pattern) if pattern == "*" => Ok(exists_query(context, name)),
         Find::Wildcard(pattern) => wildcard_query(context, name, &normalized(context, name, pattern)?, false),
+        Find::Prefix(text) if options.analyze_wildcard => analyzed_prefix(context, name, text, options),
         Find::Prefix(text) => prefix_query(context, name, &normalized(context, name, text)?, false),
         Find::Regex(pattern) => {
             regexp_query(context, name, &normalized(context, name, pattern)?, Flags::ALL, false)
@@ -135,6 +138,21 @@ fn in_field(
         Find::Range(..) => range_query(context, name, &limits(context, find, name, options)?),
         Find::Exists(field) => Ok(exists_query(context, field)),
     }
+}
+
+/// The words before a `*`: all but the last as words, the last as a prefix.
+fn analyzed_prefix(
+    context: &QueryContext<'_>,
+    name: &str,
+    text: &str,
+    options: &LeafOptions,
+) -> Result<Box<dyn Query>> {
+    let text_field = context.table.get(name).is_some_and(|field| field.kind == FieldType::Text);
+    if !text_field {
+        return prefix_query(context, name, text, false);
+    }
+    let matching = Matching { last_is_prefix: true, ..options.matching.clone() };
+    matching.compile(context, name, &Value::from(text))
 }
 
 fn phrase(options: &LeafOptions, slop: Option<u32>) -> Phrase {

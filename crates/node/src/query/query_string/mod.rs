@@ -57,7 +57,7 @@ pub fn parse(value: &Value) -> Result<Box<dyn Clause>> {
     let allow_leading_wildcard = body.boolean("allow_leading_wildcard")?.unwrap_or(true);
     body.boolean("auto_generate_synonyms_phrase_query")?;
     body.boolean("enable_position_increments")?;
-    refuse_true(&mut body, "analyze_wildcard")?;
+    let analyze_wildcard = body.boolean("analyze_wildcard")?.unwrap_or(false);
     super::prefix::check_rewrite(&mut body)?;
     let boost = body.boost()?;
     body.finish()?;
@@ -72,7 +72,8 @@ pub fn parse(value: &Value) -> Result<Box<dyn Clause>> {
     let matching = Matching { operator: default_operator, analyzer, lenient, ..Matching::default() };
     #[expect(clippy::cast_possible_truncation, reason = "scores are f32")]
     let tie_breaker = tie_breaker.map_or(0.0, |value| value as f32);
-    let options = LeafOptions { matching, phrase_slop, fuzzy, zone, kind, tie_breaker, lenient };
+    let options =
+        LeafOptions { matching, phrase_slop, fuzzy, zone, kind, tie_breaker, lenient, analyze_wildcard };
     let text = if escape { escaped(&text) } else { text };
     Ok(Box::new(QueryString {
         text,
@@ -83,17 +84,6 @@ pub fn parse(value: &Value) -> Result<Box<dyn Clause>> {
         allow_leading_wildcard,
         boost,
     }))
-}
-
-/// Takes a flag that may only be false.
-pub fn refuse_true(body: &mut Body<'_>, key: &'static str) -> Result<()> {
-    if body.boolean(key)?.unwrap_or(false) {
-        return Err(ApiError::parsing(format!(
-            "[{}] query: [{key}] is not supported by this node",
-            body.query()
-        )));
-    }
-    Ok(())
 }
 
 /// The query of a search's `q` parameter with its companions `df`, `default_operator`, `analyzer` and `lenient`.

@@ -358,10 +358,6 @@ fn query_strings() {
     assert_eq!(index.refused(&q("title:(fox")), "Failed to parse query [title:(fox]");
     assert!(index.refused(&on("abc", "year")).contains("For input string"));
     assert_eq!(
-        index.refused(&json!({ "query_string": { "query": "a", "analyze_wildcard": true } })),
-        "[query_string] query: [analyze_wildcard] is not supported by this node"
-    );
-    assert_eq!(
         index.refused(&json!({ "query_string": {} })),
         "[query_string] must be provided with a [query]"
     );
