@@ -24,7 +24,7 @@ pub fn width() -> Rewrite {
                     match marked {
                         Some((_, Some(marked))) => out.push(marked),
                         Some((base, None)) => {
-                            out.extend([base, if code == 0xFF9E { '\u{3099}' } else { '\u{309A}' }])
+                            out.extend([base, if code == 0xFF9E { '\u{3099}' } else { '\u{309A}' }]);
                         }
                         None => out.push(c),
                     }

@@ -137,11 +137,12 @@ impl TokenFilter for WordDelimiter {
         let mut shift = 0;
         for token in tokens {
             let parts = self.parts(&token.text);
-            if let [only] = parts[..] {
-                if only.start == 0 && only.end == token.text.len() {
-                    out.push(Token { position: token.position + shift, ..token });
-                    continue;
-                }
+            if let [only] = parts[..]
+                && only.start == 0
+                && only.end == token.text.len()
+            {
+                out.push(Token { position: token.position + shift, ..token });
+                continue;
             }
             let used = self.emit(&token, &parts, token.position + shift, &mut out);
             shift += used.saturating_sub(1);

@@ -21,10 +21,12 @@ pub trait TokenFilter: fmt::Debug + Send + Sync {
     }
 }
 
+type TextRewrite = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// A filter that rewrites each token's text.
 pub struct Rewrite {
     name: &'static str,
-    rewrite: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    rewrite: TextRewrite,
 }
 
 impl Rewrite {

@@ -57,8 +57,8 @@ pub struct Shingles {
     pub max: usize,
     /// Put the words themselves out too.
     pub output_unigrams: bool,
-    /// ... at least when there is no shingle.
-    pub output_unigrams_if_no_shingles: bool,
+    /// `output_unigrams_if_no_shingles`: at least when there is no shingle.
+    pub unigrams_if_none: bool,
     /// Between the words.
     pub separator: String,
     /// In the place of a hole that a stop filter left.
@@ -71,10 +71,10 @@ impl TokenFilter for Shingles {
         let mut out = Vec::with_capacity(words.len() * 2);
         let mut shingles = 0;
         for (index, word) in words.iter().enumerate() {
-            if self.output_unigrams {
-                if let Some(token) = word {
-                    out.push(token.clone());
-                }
+            if self.output_unigrams
+                && let Some(token) = word
+            {
+                out.push(token.clone());
             }
             for size in self.min..=self.max {
                 let Some(part) = words.get(index..index + size) else { break };
@@ -99,7 +99,7 @@ impl TokenFilter for Shingles {
                 shingles += 1;
             }
         }
-        if !self.output_unigrams && self.output_unigrams_if_no_shingles && shingles == 0 {
+        if !self.output_unigrams && self.unigrams_if_none && shingles == 0 {
             return words.into_iter().flatten().collect();
         }
         // Without the words, positions count shingle starts.

@@ -1,7 +1,7 @@
 //! The built-in analyzers, and the names of stop word lists and stemmers.
 //!
 //! Lucene has "light" stemmers of its own for some languages; here they are the Snowball stemmers of the language,
-//! which conflate a little more. `light_english` (Lucene's KStem, a dictionary) is Snowball's English.
+//! which conflate a little more. `light_english` (Lucene's `KStem`, a dictionary) is Snowball's English.
 
 use std::sync::Arc;
 

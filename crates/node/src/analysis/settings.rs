@@ -234,11 +234,12 @@ fn analyzer(name: &str, definition: &Map<String, Value>, components: &Components
 
 fn stop_words(parameters: &mut Parameters<'_>, default: &str) -> Result<StopWords> {
     let given = parameters.list("stopwords")?.unwrap_or_else(|| vec![default.to_owned()]);
-    if let [name] = given.as_slice() {
-        if name.starts_with('_') && name.ends_with('_') {
-            return languages::stop_words(name)
-                .ok_or_else(|| ApiError::illegal_argument(format!("stop words [{name}] are not supported")));
-        }
+    if let [name] = given.as_slice()
+        && name.starts_with('_')
+        && name.ends_with('_')
+    {
+        return languages::stop_words(name)
+            .ok_or_else(|| ApiError::illegal_argument(format!("stop words [{name}] are not supported")));
     }
     Ok(StopWords::Words(given.into_iter().collect()))
 }
@@ -393,12 +394,12 @@ fn token_filter(kind: &str, parameters: &mut Parameters<'_>) -> Result<Arc<dyn T
             Arc::new(filter::elision(articles, ignore_case))
         }
         "ngram" | "edge_ngram" => {
-            if let Some(side) = parameters.text("side")? {
-                if side != "front" {
-                    return Err(ApiError::illegal_argument(format!(
-                        "[edge_ngram] side [{side}] is not supported"
-                    )));
-                }
+            if let Some(side) = parameters.text("side")?
+                && side != "front"
+            {
+                return Err(ApiError::illegal_argument(format!(
+                    "[edge_ngram] side [{side}] is not supported"
+                )));
             }
             Arc::new(Grams {
                 size: gram_size(parameters, 2)?,
@@ -410,9 +411,7 @@ fn token_filter(kind: &str, parameters: &mut Parameters<'_>) -> Result<Arc<dyn T
             min: parameters.number("min_shingle_size")?.unwrap_or(2),
             max: parameters.number("max_shingle_size")?.unwrap_or(2),
             output_unigrams: parameters.boolean("output_unigrams")?.unwrap_or(true),
-            output_unigrams_if_no_shingles: parameters
-                .boolean("output_unigrams_if_no_shingles")?
-                .unwrap_or(false),
+            unigrams_if_none: parameters.boolean("output_unigrams_if_no_shingles")?.unwrap_or(false),
             separator: parameters.text("token_separator")?.unwrap_or_else(|| " ".into()),
             filler: parameters.text("filler_token")?.unwrap_or_else(|| "_".into()),
         }),
@@ -499,7 +498,11 @@ fn java_replacement(text: &str) -> String {
                 while let Some(digit) = chars.next_if(char::is_ascii_digit) {
                     group.push(digit);
                 }
-                if group.is_empty() { out.push('$') } else { out.push_str(&format!("${{{group}}}")) }
+                if group.is_empty() {
+                    out.push('$');
+                } else {
+                    out.extend(["${", &group, "}"]);
+                }
             }
             '\\' => match chars.next() {
                 Some('$') => out.push_str("$$"),

@@ -113,10 +113,10 @@ impl Iterator for Words<'_> {
 
     fn next(&mut self) -> Option<Word> {
         loop {
-            if self.stretch.is_some() {
-                if let Some(word) = self.next_of_stretch() {
-                    return Some(word);
-                }
+            if self.stretch.is_some()
+                && let Some(word) = self.next_of_stretch()
+            {
+                return Some(word);
             }
             let byte = *self.text.as_bytes().get(self.at)?;
             if byte.is_ascii_alphanumeric() || byte == b'_' {
@@ -270,13 +270,12 @@ impl TokenStream for StandardTokenStream<'_> {
         let word = self.cut.take().or_else(|| self.words.next().map(|(start, end, _)| (start, end)));
         let Some((start, mut end)) = word else { return false };
         // Bytes are at least characters, so most words are settled without counting.
-        if end - start > MAX_TOKEN_LENGTH {
-            if let Some((_, to)) = pieces(self.words.text, start, end, MAX_TOKEN_LENGTH).next() {
-                if to < end {
-                    self.cut = Some((to, end));
-                    end = to;
-                }
-            }
+        if end - start > MAX_TOKEN_LENGTH
+            && let Some((_, to)) = pieces(self.words.text, start, end, MAX_TOKEN_LENGTH).next()
+            && to < end
+        {
+            self.cut = Some((to, end));
+            end = to;
         }
         if self.words.separators > 0 {
             self.next_position += self.words.separators * POSITION_GAP;

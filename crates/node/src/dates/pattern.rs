@@ -1,5 +1,7 @@
 //! Java's date patterns (`yyyy-MM-dd HH:mm:ss`): compiled once, then read and written.
 
+use std::fmt::Write;
+
 use jiff::civil::{DateTime, ISOWeekDate, Weekday};
 use jiff::tz::TimeZone;
 
@@ -299,10 +301,9 @@ fn letters(pattern: &str, letter: char, count: usize) -> Result<Item> {
         ('S', 1..=9) => Ok(Item::FractionDigits(count)),
         ('n', _) => Ok(Item::FractionDigits(9)),
         ('X', 1 | 2) => Ok(Item::Offset { zulu: true, colon: false }),
-        ('X', 3 | 5) => Ok(Item::Offset { zulu: true, colon: true }),
+        ('X', 3 | 5) | ('Z', 5) => Ok(Item::Offset { zulu: true, colon: true }),
         ('x', 1 | 2) | ('Z', 1..=3) => Ok(Item::Offset { zulu: false, colon: false }),
         ('x', 3 | 5) => Ok(Item::Offset { zulu: false, colon: true }),
-        ('Z', 5) => Ok(Item::Offset { zulu: true, colon: true }),
         ('V', 2) | ('z' | 'v', 1..=3) => Ok(Item::ZoneName),
         _ => Err(invalid(pattern, &format!("Unknown pattern letter: {letter}"))),
     }
@@ -324,11 +325,11 @@ fn read_items<'t>(items: &[Item], text: &'t str, fields: &mut Fields) -> Option<
                     return Some(rest);
                 }
                 let mut with = fields.clone();
-                if let Some(rest) = read_items(inner, text, &mut with) {
-                    if let Some(rest) = read_items(after, rest, &mut with) {
-                        *fields = with;
-                        return Some(rest);
-                    }
+                if let Some(rest) = read_items(inner, text, &mut with)
+                    && let Some(rest) = read_items(after, rest, &mut with)
+                {
+                    *fields = with;
+                    return Some(rest);
                 }
             }
             read_items(after, text, fields)
@@ -469,9 +470,12 @@ fn write_items(items: &[Item], moment: &Moment, out: &mut String) {
                     NumberField::Second => i64::from(local.second()),
                 };
                 let sign = if value < 0 { "-" } else { "" };
-                out.push_str(&format!("{sign}{:0width$}", value.abs(), width = *min));
+                // Writing to a string cannot fail.
+                let _ = write!(out, "{sign}{:0width$}", value.abs(), width = *min);
             }
-            Item::Fraction => out.push_str(&format!(".{:03}", local.millisecond())),
+            Item::Fraction => {
+                let _ = write!(out, ".{:03}", local.millisecond());
+            }
             Item::FractionDigits(length) => {
                 let nanos = format!("{:09}", local.subsec_nanosecond());
                 out.push_str(&nanos[..*length]);

@@ -108,8 +108,7 @@ impl<'a> Body<'a> {
         let boost = self.number("boost")?.unwrap_or(1.0);
         if boost < 0.0 {
             return Err(ApiError::illegal_argument(format!(
-                "negative [boost] are not allowed in [{}], use a value between 0 and 1 to deboost",
-                boost
+                "negative [boost] are not allowed in [{boost}], use a value between 0 and 1 to deboost"
             )));
         }
         #[expect(clippy::cast_possible_truncation, reason = "scores are f32")]

@@ -29,7 +29,7 @@ pub enum Named {
     Unmapped,
 }
 
-impl<'a> QueryContext<'a> {
+impl QueryContext<'_> {
     /// The meaning of `name`.
     pub(crate) fn named(&self, name: &str) -> Named {
         match name {

@@ -134,11 +134,9 @@ pub fn parse(value: &Value) -> Result<Box<dyn Clause>> {
     };
     let lenient = body.boolean("lenient")?;
     body.boolean("auto_generate_synonyms_phrase_query")?;
-    let tie_breaker = match body.number("tie_breaker")? {
-        #[expect(clippy::cast_possible_truncation, reason = "scores are f32")]
-        Some(value) => Some(value as f32),
-        None => None,
-    };
+    let tie_breaker = body.number("tie_breaker")?;
+    #[expect(clippy::cast_possible_truncation, reason = "scores are f32")]
+    let tie_breaker = tie_breaker.map(|value| value as f32);
     let boost = body.boost()?;
     body.finish()?;
     let text = match text {

@@ -72,7 +72,9 @@ impl Query for PhraseMatch {
     fn query_terms<'a>(&'a self, visitor: &mut dyn FnMut(&'a Term, bool)) {
         for (_, slot) in &self.slots {
             if let Slot::Terms(terms) = slot {
-                terms.iter().for_each(|term| visitor(term, true));
+                for term in terms {
+                    visitor(term, true);
+                }
             }
         }
     }

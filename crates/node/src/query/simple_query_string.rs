@@ -131,7 +131,6 @@ impl Parser {
                 '-' if self.flags.not => {
                     self.at += 1;
                     negations += 1;
-                    continue;
                 }
                 c if c.is_whitespace() && self.flags.whitespace => {
                     self.at += 1;
@@ -211,7 +210,7 @@ impl Parser {
                     self.at += 1;
                     slop = self.number();
                 }
-                return (!text.is_empty()).then(|| Node::Find(Find::Phrase(text, slop)));
+                return (!text.is_empty()).then_some(Node::Find(Find::Phrase(text, slop)));
             }
             text.push(c);
         }

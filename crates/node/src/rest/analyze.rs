@@ -34,6 +34,7 @@ async fn analyze(node: Arc<Node>, mut request: Request) -> Result<Response> {
     let index = request.params.string("index").or(body_index);
     let index = request.segment("index").map(str::to_owned).or(index);
     request.finish()?;
+    let of_index = index.is_some();
     let (analyzers, table) = match index {
         None => (Arc::new(Analyzers::builtin()), Arc::new(FieldTable::default())),
         Some(name) => {
@@ -42,8 +43,16 @@ async fn analyze(node: Arc<Node>, mut request: Request) -> Result<Response> {
         }
     };
     let wanted = Wanted::parse(&body)?;
-    let analyzer = wanted.analyzer(&analyzers, &table)?;
+    let analyzer = wanted.analyzer(&analyzers, &table).map_err(|error| within(error, of_index))?;
     Ok(Response::ok(json!({ "tokens": tokens(&analyzer, &wanted.texts)? })))
+}
+
+/// Elasticsearch speaks of global analyzers only where the request names no index.
+fn within(mut error: ApiError, of_index: bool) -> ApiError {
+    if of_index {
+        error.reason = error.reason.replace("failed to find global analyzer [", "failed to find analyzer [");
+    }
+    error
 }
 
 /// The body of a request.

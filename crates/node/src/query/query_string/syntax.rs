@@ -369,11 +369,10 @@ impl Parser<'_> {
             }
             let occur = match (self.default_operator, modifier) {
                 (_, Modifier::Prohibited) => Occur::MustNot,
-                (_, Modifier::Required) => Occur::Must,
                 (Operator::Or, Modifier::None) if and => Occur::Must,
                 (Operator::Or, Modifier::None) => Occur::Should,
                 (Operator::And, Modifier::None) if or => Occur::Should,
-                (Operator::And, Modifier::None) => Occur::Must,
+                (_, Modifier::Required) | (Operator::And, Modifier::None) => Occur::Must,
             };
             clauses.push((occur, clause));
         }
@@ -420,7 +419,7 @@ impl Parser<'_> {
                 Some(Token::Star) => {
                     if self.peek(2) == Some(&Token::Star) {
                         self.at += 3;
-                        return self.boosted(Node::All);
+                        return Ok(self.boosted(Node::All));
                     }
                     named = Some("*".into());
                 }
@@ -433,7 +432,7 @@ impl Parser<'_> {
             if !self.eat(&Token::Close) {
                 return self.unexpected();
             }
-            return self.boosted(inner);
+            return Ok(self.boosted(inner));
         }
         let leaf = |what| Node::Leaf(Leaf { field: named.clone(), what });
         let Some(token) = self.peek(0).cloned() else { return self.unexpected() };
@@ -482,17 +481,17 @@ impl Parser<'_> {
                 return self.unexpected();
             }
         };
-        self.boosted(node)
+        Ok(self.boosted(node))
     }
 
-    fn boosted(&mut self, node: Node) -> Parsed<Node> {
+    fn boosted(&mut self, node: Node) -> Node {
         match self.peek(0) {
             Some(Token::Boost(boost)) => {
                 let boost = *boost;
                 self.at += 1;
-                Ok(Node::Boost(Box::new(node), boost))
+                Node::Boost(Box::new(node), boost)
             }
-            _ => Ok(node),
+            _ => node,
         }
     }
 }

@@ -170,15 +170,12 @@ fn document(fields: &Fields, table: &FieldTable, seq_no: usize, id: &str, source
         match field.kind {
             FieldType::Text => {
                 let texts: Vec<&str> = found.iter().filter_map(Value::as_str).collect();
-                match field.slot {
-                    Some(slot) => {
-                        document.add_text(fields.text[slot], texts.join(&VALUE_SEPARATOR.to_string()));
-                    }
-                    None => {
-                        let analyzer = Analyzers::builtin().get("standard").unwrap();
-                        let tokens = encode_tokens(&analyzer.pre_tokenized(texts));
-                        overflow.insert(field.path.clone(), json!(tokens));
-                    }
+                if let Some(slot) = field.slot {
+                    document.add_text(fields.text[slot], texts.join(&VALUE_SEPARATOR.to_string()));
+                } else {
+                    let analyzer = Analyzers::builtin().get("standard").unwrap();
+                    let tokens = encode_tokens(&analyzer.pre_tokenized(texts));
+                    overflow.insert(field.path.clone(), json!(tokens));
                 }
             }
             FieldType::Date { .. } => {
