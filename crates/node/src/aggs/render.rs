@@ -445,8 +445,8 @@ fn metric_body(metric: Metric, style: &Style, stats: &Stats, body: &mut Map<Stri
         Metric::Stats | Metric::ExtendedStats => None,
     };
     if let Some(value) = single_value {
-        let text =
-            value.as_f64().filter(|_| stats.count > 0).map(|value| as_string(value, style)).transpose()?;
+        // A sum of nothing is 0, the others of nothing are null.
+        let text = value.as_f64().map(|value| as_string(value, style)).transpose()?;
         body.insert("value".into(), value);
         if let Some(text) = text.flatten() {
             body.insert("value_as_string".into(), text.into());

@@ -1,7 +1,7 @@
 //! `bool`.
 
 use serde_json::Value;
-use tantivy::query::{BooleanQuery, Occur, Query};
+use tantivy::query::{Occur, Query};
 
 use super::body::Body;
 use super::minimum_should_match::MinimumShouldMatch;
@@ -64,13 +64,13 @@ impl Clause for Bool {
     fn compile(&self, context: &QueryContext<'_>) -> Result<Box<dyn Query>> {
         let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::new();
         for clause in &self.must {
-            clauses.push((Occur::Must, scoring::clause(clause.compile(context)?)));
+            clauses.push((Occur::Must, clause.compile(context)?));
         }
         for clause in &self.filter {
             clauses.push((Occur::Must, scoring::unscored(clause.compile(context)?)));
         }
         for clause in &self.should {
-            clauses.push((Occur::Should, scoring::clause(clause.compile(context)?)));
+            clauses.push((Occur::Should, clause.compile(context)?));
         }
         for clause in &self.must_not {
             clauses.push((Occur::MustNot, clause.compile(context)?));
@@ -91,7 +91,7 @@ impl Clause for Bool {
             // Only exclusions: everything else, with score 0.
             clauses.push((Occur::Must, scoring::unscored(scoring::all())));
         }
-        let query = Box::new(BooleanQuery::with_minimum_required_clauses(clauses, minimum));
+        let query = scoring::boolean(clauses, minimum);
         Ok(scoring::boosted(query, self.boost))
     }
 

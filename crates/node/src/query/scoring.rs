@@ -12,8 +12,14 @@ pub fn all() -> Box<dyn Query> {
     Box::new(AllQuery)
 }
 
+/// A boolean query of which at least `minimum` of the optional clauses match.
+pub fn boolean(clauses: Vec<(Occur, Box<dyn Query>)>, minimum: usize) -> Box<dyn Query> {
+    let clauses = clauses.into_iter().map(|(occur, query)| (occur, clause(query))).collect();
+    Box::new(BooleanQuery::with_minimum_required_clauses(clauses, minimum))
+}
+
 /// `query` as a clause of a boolean query, which drops the score of a bare [`AllQuery`] beside other clauses.
-pub fn clause(query: Box<dyn Query>) -> Box<dyn Query> {
+fn clause(query: Box<dyn Query>) -> Box<dyn Query> {
     if query.is::<AllQuery>() { constant(query) } else { query }
 }
 
@@ -40,8 +46,7 @@ pub fn any_of(mut queries: Vec<Box<dyn Query>>, minimum: usize) -> Box<dyn Query
     if queries.is_empty() || minimum > queries.len() {
         return none();
     }
-    let clauses = queries.into_iter().map(|query| (Occur::Should, clause(query))).collect();
-    Box::new(BooleanQuery::with_minimum_required_clauses(clauses, minimum.max(1)))
+    boolean(queries.into_iter().map(|query| (Occur::Should, query)).collect(), minimum.max(1))
 }
 
 /// All of `queries`, scores added up.
@@ -49,9 +54,6 @@ pub fn all_of(mut queries: Vec<Box<dyn Query>>) -> Box<dyn Query> {
     match queries.len() {
         0 => none(),
         1 => queries.remove(0),
-        _ => {
-            let clauses = queries.into_iter().map(|query| (Occur::Must, clause(query))).collect();
-            Box::new(BooleanQuery::with_minimum_required_clauses(clauses, 0))
-        }
+        _ => boolean(queries.into_iter().map(|query| (Occur::Must, query)).collect(), 0),
     }
 }

@@ -1,7 +1,7 @@
 //! `simple_query_string`: a syntax that is never wrong.
 
 use serde_json::Value;
-use tantivy::query::{BooleanQuery, Occur, Query};
+use tantivy::query::{Occur, Query};
 
 use super::body::Body;
 use super::expansion::{Fuzziness, Fuzzy};
@@ -326,7 +326,7 @@ impl SimpleQueryString {
             Node::Not(inner) => {
                 let Some(inner) = self.compile_node(context, inner, fields, false)? else { return Ok(None) };
                 let clauses = vec![(Occur::MustNot, inner), (Occur::Must, scoring::all())];
-                Ok(Some(Box::new(BooleanQuery::with_minimum_required_clauses(clauses, 0))))
+                Ok(Some(scoring::boolean(clauses, 0)))
             }
             Node::Group(occur, nodes) => {
                 let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::new();
@@ -346,7 +346,7 @@ impl SimpleQueryString {
                 if minimum > should {
                     return Ok(Some(scoring::none()));
                 }
-                Ok(Some(Box::new(BooleanQuery::with_minimum_required_clauses(clauses, minimum))))
+                Ok(Some(scoring::boolean(clauses, minimum)))
             }
         }
     }

@@ -6,7 +6,7 @@ pub mod syntax;
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
-use tantivy::query::{BooleanQuery, Occur, Query};
+use tantivy::query::{Occur, Query};
 
 use super::body::Body;
 use super::expansion::{Fuzziness, Fuzzy};
@@ -209,7 +209,7 @@ impl QueryString {
         if !required && should == 0 {
             clauses.push((Occur::Must, scoring::unscored(scoring::all())));
         }
-        Some(Box::new(BooleanQuery::with_minimum_required_clauses(clauses, minimum.min(should))))
+        Some(scoring::boolean(clauses, minimum.min(should)))
     }
 
     fn compile_leaf(

@@ -369,6 +369,8 @@ impl Parser<'_> {
             }
             let occur = match (self.default_operator, modifier) {
                 (_, Modifier::Prohibited) => Occur::MustNot,
+                // As Lucene's parser: an OR before it makes even a `+` clause optional when AND is the default.
+                (Operator::And, Modifier::Required) if or => Occur::Should,
                 (Operator::Or, Modifier::None) if and => Occur::Must,
                 (Operator::Or, Modifier::None) => Occur::Should,
                 (Operator::And, Modifier::None) if or => Occur::Should,
