@@ -58,9 +58,11 @@ impl KeySource {
             Self::Terms(terms) => terms.keys(doc, keys),
             Self::Histogram { numbers, interval, offset, hard, missing } => {
                 let mut add = |value: f64| {
-                    if hard.0 <= value && value < hard.1 {
-                        #[allow(clippy::cast_possible_truncation)]
-                        let slot = ((value - *offset) / *interval).floor() as i64;
+                    #[allow(clippy::cast_possible_truncation)]
+                    let slot = ((value - *offset) / *interval).floor() as i64;
+                    // Bounds are compared with the start of the bucket, its offset left out.
+                    let start = slot as f64 * *interval;
+                    if hard.0 <= start && start <= hard.1 {
                         keys.push(order_i64(slot));
                     }
                 };
@@ -76,8 +78,9 @@ impl KeySource {
             Self::DateHistogram { numbers, rounding, hard, missing } => {
                 let mut any = false;
                 let mut add = |value: i64| {
-                    if hard.0 <= value && value < hard.1 {
-                        keys.push(order_i64(rounding.round(value)));
+                    let start = rounding.round(value);
+                    if hard.0 <= start && start < hard.1 {
+                        keys.push(order_i64(start));
                     }
                 };
                 numbers.integers(doc, |value| {

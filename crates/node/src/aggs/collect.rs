@@ -158,8 +158,11 @@ fn plan(named: &Named, target: &Target, now_ms: i64) -> Result<PlanKind> {
                     ))));
                 }
             };
+            // Bounds are moved to the start of their buckets.
+            let zone = histogram.time_zone.as_ref();
             let bound = |value: Option<&Value>, open: i64| match value {
-                Some(value) => date_bound(value, format.as_deref(), histogram.time_zone.as_ref(), now_ms),
+                Some(value) => date_bound(value, format.as_deref(), zone, now_ms)
+                    .map(|millis| Rounding::new(histogram.interval, zone.cloned(), 0).round(millis)),
                 None => Ok(open),
             };
             let hard = match &histogram.hard {

@@ -258,7 +258,7 @@ impl Kind {
         Ok(Self::Metric(metric, body.plain()?))
     }
 
-    /// Refuses to order buckets by an aggregation they do not have.
+    /// Refuses to order buckets by what is no number of theirs.
     fn check_order(&self, sub: &Aggregations) -> Result<()> {
         let order = match self {
             Self::Terms(terms) => &terms.order,
@@ -268,24 +268,59 @@ impl Kind {
         };
         for level in order {
             if let OrderBy::Path(names, property) = &level.by {
-                let mut level = sub;
-                for name in names {
-                    let Some(named) = level.named.iter().find(|named| named.name == *name) else {
-                        let path = names.join(">");
-                        let path =
-                            property.as_ref().map_or_else(|| path.clone(), |last| format!("{path}.{last}"));
-                        return Err(super::reduce_failure(json!({
-                            "type": "illegal_argument_exception",
-                            "reason": format!(
-                                "Invalid aggregation order path [{path}]. Cannot find aggregation named [{name}]"
-                            ),
-                        })));
-                    };
-                    level = &named.sub;
-                }
+                check_path(sub, names, property.as_deref()).map_err(|reason| {
+                    let path = names.join(">");
+                    let path =
+                        property.as_ref().map_or_else(|| path.clone(), |last| format!("{path}.{last}"));
+                    super::reduce_failure(json!({
+                        "type": "illegal_argument_exception",
+                        "reason": format!("Invalid aggregation order path [{path}]. {reason}"),
+                        "caused_by": { "type": "illegal_argument_exception", "reason": reason },
+                    }))
+                })?;
             }
         }
         Ok(())
+    }
+}
+
+/// Follows an order path down to a number.
+fn check_path(sub: &Aggregations, names: &[String], property: Option<&str>) -> Result<(), String> {
+    let Some((name, rest)) = names.split_first() else { return Ok(()) };
+    let named = sub
+        .named
+        .iter()
+        .find(|named| named.name == *name)
+        .ok_or_else(|| format!("Cannot find aggregation named [{name}]"))?;
+    match &named.kind {
+        Kind::Metric(Metric::Stats | Metric::ExtendedStats, _) => match property {
+            None => {
+                Err("Missing value key in [null] which refers to a multi-value metric aggregation".to_owned())
+            }
+            Some("count" | "min" | "max" | "avg" | "sum") => Ok(()),
+            Some(
+                "sum_of_squares"
+                | "variance"
+                | "variance_population"
+                | "variance_sampling"
+                | "std_deviation"
+                | "std_deviation_population"
+                | "std_deviation_sampling",
+            ) if matches!(named.kind, Kind::Metric(Metric::ExtendedStats, _)) => Ok(()),
+            Some(other) => Err(format!(
+                "No enum constant org.elasticsearch.search.aggregations.metrics.InternalStats.Metrics.{other}"
+            )),
+        },
+        Kind::Metric(..) | Kind::Cardinality(_) => match property {
+            None | Some("value") => Ok(()),
+            Some(other) => Err(format!(
+                "Unknown value key [{other}] for single-value metric aggregation [{name}]. Either use [value] as key or \
+                 drop the key all together"
+            )),
+        },
+        Kind::Filter(_) | Kind::Missing(_) | Kind::Global if rest.is_empty() => Ok(()),
+        Kind::Filter(_) | Kind::Missing(_) | Kind::Global => check_path(&named.sub, rest, property),
+        _ => Err(format!("Can't sort a multi-bucket aggregation [{name}]")),
     }
 }
 
@@ -324,7 +359,29 @@ struct Body<'a> {
 
 impl<'a> Body<'a> {
     fn unknown(&self, key: &str) -> ApiError {
-        content(format!("[{}] unknown field [{key}]", self.type_name))
+        let own: &[&str] = match self.type_name {
+            "terms" => {
+                &["size", "min_doc_count", "order", "include", "exclude", "shard_size", "execution_hint"]
+            }
+            "range" | "date_range" => &["keyed", "ranges"],
+            "histogram" => {
+                &["interval", "offset", "min_doc_count", "keyed", "order", "extended_bounds", "hard_bounds"]
+            }
+            "date_histogram" => &[
+                "calendar_interval",
+                "fixed_interval",
+                "offset",
+                "min_doc_count",
+                "keyed",
+                "order",
+                "extended_bounds",
+                "hard_bounds",
+            ],
+            "cardinality" => &["precision_threshold", "execution_hint"],
+            _ => &[],
+        };
+        let known = ["field", "missing", "format", "time_zone"].iter().chain(own).copied();
+        content(format!("[{}] unknown field [{key}]{}", self.type_name, query::did_you_mean(key, known)))
     }
 
     fn unsupported(&self, key: &str) -> ApiError {
@@ -334,10 +391,14 @@ impl<'a> Body<'a> {
         ))
     }
 
-    /// A key that could be read, whose value could not.
+    /// A key that could be read, whose value could not. Of its causes, Elasticsearch's own exceptions are root causes.
     fn failed(&self, key: &str, cause: &ApiError) -> ApiError {
-        content(format!("[{}] failed to parse field [{key}]", self.type_name))
-            .with("caused_by", cause.cause())
+        let error = content(format!("[{}] failed to parse field [{key}]", self.type_name));
+        if matches!(cause.kind, "parsing_exception" | "parse_exception" | "x_content_parse_exception") {
+            error.caused_by(cause)
+        } else {
+            error.with("caused_by", cause.cause())
+        }
     }
 
     fn text(&self, key: &str, value: &'a Value) -> Result<&'a str> {
@@ -349,7 +410,17 @@ impl<'a> Body<'a> {
     fn number(&self, key: &str, value: &Value) -> Result<f64> {
         let number = match value {
             Value::Number(number) => number.as_f64(),
-            Value::String(text) => text.parse().ok(),
+            Value::String(text) => {
+                let parsed = text.parse::<f64>().map_err(|_| {
+                    let cause = ApiError::new(
+                        StatusCode::BAD_REQUEST,
+                        "number_format_exception",
+                        format!("For input string: \"{text}\""),
+                    );
+                    self.failed(key, &cause)
+                });
+                Some(parsed?)
+            }
             _ => None,
         };
         number.ok_or_else(|| {
@@ -357,16 +428,24 @@ impl<'a> Body<'a> {
         })
     }
 
+    fn zone(&self, key: &str, value: &'a Value) -> Result<dates::TimeZone> {
+        dates::time_zone(self.text(key, value)?).map_err(|mut cause| {
+            cause.kind = "zone_rules_exception";
+            self.failed(key, &cause)
+        })
+    }
+
     fn count(&self, key: &str, value: &Value, least: i64) -> Result<u64> {
-        let number = integer(value)?;
+        let number = integer(value).map_err(|cause| self.failed(key, &cause))?;
         if number < least {
             let must = if least == 0 {
                 "must be greater than or equal to 0".to_owned()
             } else {
                 format!("must be greater than {}", least - 1)
             };
+            let name = if key == "min_doc_count" { "minDocCount" } else { key };
             let cause =
-                ApiError::illegal_argument(format!("[{key}] {must}. Found [{number}] in [{}]", self.name));
+                ApiError::illegal_argument(format!("[{name}] {must}. Found [{number}] in [{}]", self.name));
             return Err(self.failed(key, &cause));
         }
         Ok(number.unsigned_abs())
@@ -396,6 +475,9 @@ impl<'a> Body<'a> {
     /// An aggregation with nothing but a source.
     fn plain(mut self) -> Result<Source> {
         for (key, value) in self.members {
+            if self.type_name == "extended_stats" && key == "sigma" {
+                return Err(self.unsupported(key));
+            }
             if !self.source_key(key, value)? {
                 return Err(self.unknown(key));
             }
@@ -428,7 +510,7 @@ impl<'a> Body<'a> {
             match key.as_str() {
                 "size" => size = usize::try_from(self.count(key, value, 1)?).unwrap_or(usize::MAX),
                 "min_doc_count" => min_doc_count = self.count(key, value, 0)?,
-                "order" => order = self.order(value)?,
+                "order" => order = self.order(key, value)?,
                 "show_term_doc_count_error" => show_error = boolean(value)?,
                 "include" => include = Some(self.pick(key, value)?),
                 "exclude" => exclude = Some(self.pick(key, value)?),
@@ -444,7 +526,9 @@ impl<'a> Body<'a> {
                 "collect_mode" => match self.text(key, value)? {
                     "depth_first" | "breadth_first" => {}
                     other => {
-                        let cause = ApiError::parsing(format!("no [collect_mode] found for value [{other}]"));
+                        let mut cause =
+                            ApiError::parsing(format!("no [collect_mode] found for value [{other}]"));
+                        cause.kind = "parse_exception";
                         return Err(self.failed(key, &cause));
                     }
                 },
@@ -478,10 +562,17 @@ impl<'a> Body<'a> {
         }
     }
 
-    fn order(&self, value: &Value) -> Result<Vec<Order>> {
+    fn order(&self, key: &str, value: &Value) -> Result<Vec<Order>> {
         let levels: Vec<&Value> = match value {
             Value::Array(levels) => levels.iter().collect(),
-            level => vec![level],
+            Value::Object(_) => vec![value],
+            other => {
+                return Err(content(format!(
+                    "[{}] order doesn't support values of type: {}",
+                    self.type_name,
+                    token(other)
+                )));
+            }
         };
         let mut order = Vec::new();
         for level in levels {
@@ -494,7 +585,8 @@ impl<'a> Body<'a> {
                 "asc" => false,
                 "desc" => true,
                 other => {
-                    return Err(ApiError::parsing(format!("Unknown order direction [{other}]")));
+                    let cause = ApiError::parsing(format!("Unknown order direction [{other}]"));
+                    return Err(self.failed(key, &cause));
                 }
             };
             order.push(Order { by: OrderBy::parse(name), descending });
@@ -507,10 +599,14 @@ impl<'a> Body<'a> {
         for (key, value) in self.members {
             match key.as_str() {
                 "keyed" => keyed = boolean(value)?,
-                "time_zone" if dates => time_zone = Some(dates::time_zone(self.text(key, value)?)?),
+                "time_zone" if dates => time_zone = Some(self.zone(key, value)?),
                 "ranges" => {
                     let Value::Array(list) = value else { return Err(self.unknown(key)) };
-                    ranges = list.iter().map(|range| self.bounds(range)).collect::<Result<_>>()?;
+                    ranges = list
+                        .iter()
+                        .map(|range| self.bounds(range))
+                        .collect::<Result<_>>()
+                        .map_err(|cause| self.failed(key, &cause))?;
                 }
                 _ if self.source_key(key, value)? => {}
                 _ => return Err(self.unknown(key)),
@@ -580,9 +676,17 @@ impl<'a> Body<'a> {
                 "offset" => offset = self.number(key, value)?,
                 "min_doc_count" => min_doc_count = self.count(key, value, 0)?,
                 "keyed" => keyed = boolean(value)?,
-                "order" => order = self.order(value)?,
+                "order" => order = self.order(key, value)?,
                 "extended_bounds" | "hard_bounds" => {
                     let (min, max) = self.pair(key, value, |name, value| self.number(name, value))?;
+                    if let (Some(min), Some(max)) = (min, max)
+                        && max < min
+                    {
+                        let cause = ApiError::illegal_argument(format!(
+                            "max bound [{max:?}] must be greater than min bound [{min:?}]"
+                        ));
+                        return Err(self.failed(key, &cause));
+                    }
                     let bounds = Some((min.unwrap_or(f64::NEG_INFINITY), max.unwrap_or(f64::INFINITY)));
                     if key == "hard_bounds" {
                         hard = bounds;
@@ -618,9 +722,10 @@ impl<'a> Body<'a> {
             match key.as_str() {
                 "calendar_interval" | "fixed_interval" => {
                     if interval.is_some() {
-                        return Err(ApiError::illegal_argument(
+                        let cause = ApiError::illegal_argument(
                             "Cannot use [fixed_interval] with [calendar_interval] configuration option.",
-                        ));
+                        );
+                        return Err(self.failed(key, &cause));
                     }
                     let text = self.text(key, value)?;
                     let parsed = if key == "fixed_interval" {
@@ -630,11 +735,13 @@ impl<'a> Body<'a> {
                     };
                     interval = Some(parsed.map_err(|cause| self.failed(key, &cause))?);
                 }
-                "time_zone" => time_zone = Some(dates::time_zone(self.text(key, value)?)?),
-                "offset" => offset = super::interval::offset(value)?,
+                "time_zone" => time_zone = Some(self.zone(key, value)?),
+                "offset" => {
+                    offset = super::interval::offset(value).map_err(|cause| self.failed(key, &cause))?;
+                }
                 "min_doc_count" => min_doc_count = self.count(key, value, 0)?,
                 "keyed" => keyed = boolean(value)?,
-                "order" => order = self.order(value)?,
+                "order" => order = self.order(key, value)?,
                 "extended_bounds" => extended = Some(self.pair(key, value, |_, value| Ok(value.clone()))?),
                 "hard_bounds" => hard = Some(self.pair(key, value, |_, value| Ok(value.clone()))?),
                 _ if self.source_key(key, value)? => {}
@@ -679,11 +786,17 @@ impl<'a> Body<'a> {
                 ("other_bucket", value) => other_bucket = boolean(value)?,
                 ("other_bucket_key", value) => other_key = Some(self.text(key, value)?.to_owned()),
                 ("keyed", value) => keyed = Some(boolean(value)?),
-                (other, _) => return Err(self.unknown(other)),
+                (other, value) => {
+                    return Err(ApiError::parsing(format!(
+                        "Unknown key for a {} in [{}]: [{other}].",
+                        token(value),
+                        self.name
+                    )));
+                }
             }
         }
         if filters.is_empty() {
-            return Err(ApiError::illegal_argument("[filters] cannot be empty"));
+            return Err(ApiError::illegal_argument("[filters] cannot be empty."));
         }
         let other =
             (other_bucket || other_key.is_some()).then(|| other_key.unwrap_or_else(|| "_other_".to_owned()));

@@ -79,10 +79,11 @@ impl Render {
                     Style::Unmapped if range.dates => Style::Date { format: range.source.format.clone() },
                     style => style,
                 };
+                let dates = range.dates || matches!(style, Style::Date { .. });
                 let mut list = List::new(range.keyed);
                 for (span, bucket) in ranges.into_iter().zip(buckets) {
                     let (key, mut head) =
-                        range_head(span, range.dates.then_some(&style), range.time_zone.as_ref())?;
+                        range_head(span, dates.then_some(&style), range.time_zone.as_ref())?;
                     if !range.keyed {
                         head.shift_insert(0, "key".to_owned(), key.as_str().into());
                     }
@@ -207,11 +208,12 @@ impl Render {
         };
         let mut buckets = by_key(buckets, histogram.min_doc_count);
         if histogram.min_doc_count == 0 {
-            let mut rounding = Rounding::new(histogram.interval, zone.cloned(), histogram.offset);
+            let rounding = Rounding::new(histogram.interval, zone.cloned(), histogram.offset);
+            let mut plain = Rounding::new(histogram.interval, zone.cloned(), 0);
             let mut bound = |value: Option<&Value>| -> Result<Option<i64>> {
                 let Some(value) = value else { return Ok(None) };
                 let millis = super::collect::date_bound(value, format.as_deref(), zone, self.now_ms)?;
-                Ok(Some(rounding.round(millis)))
+                Ok(Some(plain.round(millis).saturating_add(histogram.offset)))
             };
             let (low, high) = match &histogram.extended {
                 Some((min, max)) => (bound(min.as_ref())?, bound(max.as_ref())?),
@@ -466,7 +468,9 @@ fn metric_body(metric: Metric, style: &Style, stats: &Stats, body: &mut Map<Stri
             [("min", stats.min), ("max", stats.max), ("avg", stats.avg()), ("sum", stats.sum())]
         {
             if let Some(text) = as_string(value, style)? {
-                body.insert(format!("{name}_as_string"), text.into());
+                // Here, unlike in `value_as_string`, Elasticsearch writes booleans bare.
+                let text = if *style == Style::Boolean { (value != 0.0).into() } else { Value::String(text) };
+                body.insert(format!("{name}_as_string"), text);
             }
         }
     }

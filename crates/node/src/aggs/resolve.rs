@@ -8,7 +8,7 @@ use crate::dates;
 use crate::error::{ApiError, Result};
 use crate::index::IndexView;
 use crate::mapping::{FieldMapping, FieldType};
-use crate::search::keys::check_doc_values;
+use crate::search::keys::{check_doc_values, fielddata_of_id};
 use crate::search::{bare, shard_failure};
 
 /// How keys and values of a field are written in the answer.
@@ -67,6 +67,14 @@ impl Field {
         if name == "_index" && accept == Accept::Any {
             let constant = Some(view.name.to_string());
             return Ok(Self { path: None, style: Style::Text, substitute: None, constant });
+        }
+        if name == "_index" {
+            return Err(ApiError::illegal_argument(format!(
+                "Field [_index] of type [_index] is not supported for aggregation [{type_name}]"
+            )));
+        }
+        if name == "_id" {
+            return Err(fielddata_of_id());
         }
         if name.starts_with('_') && !view.table.fields.contains_key(name) {
             return Err(ApiError::illegal_argument(format!(

@@ -199,6 +199,10 @@ impl Task {
             request.size = self.page.min(usize::try_from(left).unwrap_or(usize::MAX));
             let (views, page, from) = (targets.clone(), request.clone(), continuation.clone());
             let (response, after) = blocking(move || execute::page(&views, &page, &from)).await?;
+            // Half of the indices is not what was asked for.
+            if let Some(failure) = response.failures.into_iter().next() {
+                return Err(failure);
+            }
             if continuation.first.is_none() {
                 let found = response.total.map_or(0, |total| total.value);
                 done.total = found.min(left);

@@ -129,7 +129,7 @@ async fn open_pit(node: Arc<Node>, mut request: Request) -> Result<Response> {
         return Err(ApiError::internal("a point in time without time to live"));
     };
     let targets = targets(&node, &expression, options).await?;
-    let shards = response::shards(targets.len());
+    let shards = response::shards(targets.len(), &[]);
     let id = node.contexts.open_pit(targets, keep_alive)?;
     Ok(Response::ok(json!({ "id": id, "_shards": shards })))
 }

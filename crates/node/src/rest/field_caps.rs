@@ -70,17 +70,18 @@ async fn field_caps(node: Arc<Node>, mut request: Request) -> Result<Response> {
         types: params.list("types").unwrap_or_default(),
         unmapped: params.bool("include_unmapped", false)?,
         multi_fields: true,
-        objects: true,
         ..Wanted::default()
     };
-    for filter in params.list("filters").unwrap_or_default() {
+    let filters = params.list("filters").unwrap_or_default();
+    // As soon as anything is filtered, Elasticsearch names no objects.
+    wanted.objects = filters.is_empty();
+    for filter in filters {
         match filter.as_str() {
             "+metadata" => wanted.metadata = Some(true),
             "-metadata" => wanted.metadata = Some(false),
             "-multifield" => wanted.multi_fields = false,
-            "-parent" => wanted.objects = false,
-            // There are no nested objects.
-            "-nested" => {}
+            // There are no nested objects, and objects are left out in any case.
+            "-parent" | "-nested" => {}
             other => return Err(ApiError::illegal_argument(format!("Unknown filter [{other}]"))),
         }
     }

@@ -267,7 +267,7 @@ async fn count(node: Arc<Node>, mut request: Request) -> Result<Response> {
     }
     request.finish()?;
     let targets = targets(&node, &expression, options).await?;
-    let shards = response::shards(targets.len());
+    let searched = targets.len();
     let limited = search.terminate_after > 0;
     let counted = blocking(move || execute::count(&targets, &search)).await?;
     let mut answer = Map::new();
@@ -275,7 +275,7 @@ async fn count(node: Arc<Node>, mut request: Request) -> Result<Response> {
         answer.insert("terminated_early".into(), counted.terminated.into());
     }
     answer.insert("count".into(), counted.total.into());
-    answer.insert("_shards".into(), shards);
+    answer.insert("_shards".into(), response::shards(searched, &counted.failures));
     Ok(Response::ok(Value::Object(answer)))
 }
 
@@ -293,6 +293,9 @@ async fn validate(node: Arc<Node>, mut request: Request) -> Result<Response> {
     }
     let query = uri_query(params);
     request.finish()?;
+    if matches!(query, Ok(None)) && body.as_ref().is_some_and(|body| body.get("query").is_none()) {
+        validation(&["query cannot be null"])?;
+    }
     let targets = targets(&node, &expression, options).await?;
     let query = query.and_then(|query| match query {
         Some(query) => Ok(Some(query)),

@@ -13,6 +13,7 @@ use crate::dates;
 use crate::error::{ApiError, Result};
 use crate::index::IndexView;
 use crate::mapping::{FieldMapping, FieldType};
+use crate::query::did_you_mean;
 
 /// One entry of `fields` or `docvalue_fields`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +61,10 @@ impl FieldPattern {
                     return Err(ApiError::new(
                         StatusCode::BAD_REQUEST,
                         "x_content_parse_exception",
-                        format!("[field_and_format] unknown field [{other}]"),
+                        format!(
+                            "[fetch_field_and_format] unknown field [{other}]{}",
+                            did_you_mean(other, ["field", "format", "include_unmapped"].into_iter())
+                        ),
                     ));
                 }
             }
@@ -176,8 +180,8 @@ impl<'a> Printer<'a> {
             return Err(shard_failure(
                 index,
                 ApiError::illegal_argument(format!(
-                    "Field [{}] of type [{}] doesn't support formats.",
-                    mapping.path, mapping.type_name
+                    "error fetching [{}]: Field [{}] of type [{}] doesn't support formats.",
+                    mapping.path, mapping.path, mapping.type_name
                 )),
             ));
         }

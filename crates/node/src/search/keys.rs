@@ -48,7 +48,7 @@ enum LevelKind {
     Score,
     Doc { shard: i64 },
     SeqNo,
-    Integer { path: Option<String>, mode: Mode, missing: i64, format: DateFormat },
+    Integer { path: Option<String>, mode: Mode, missing: i64, format: DateFormat, short: bool },
     Float { path: Option<String>, mode: Mode, missing: f64, single: bool },
     Text { path: Option<String>, mode: Mode, missing: TextMissing },
 }
@@ -99,16 +99,21 @@ impl Level {
         matches!(self.kind, LevelKind::Score)
     }
 
-    /// Reads the value of `search_after` for this level.
-    pub fn parse_after(&self, field: &str, value: &Value) -> Result<SortValue> {
+    /// Reads the value of `search_after` at `position`, which is for this level.
+    pub fn parse_after(&self, position: usize, field: &str, value: &Value) -> Result<SortValue> {
+        if value.is_null() && !self.is_text() {
+            return Err(ApiError::illegal_argument(format!(
+                "[search_after] value at position {position} cannot be null for sort field [{field}] of type [{}].",
+                self.type_name()
+            )));
+        }
         let refuse =
             || ApiError::illegal_argument(format!("Failed to parse search_after value for field [{field}]."));
         match &self.kind {
-            LevelKind::Integer { missing, .. } if value.is_null() => Ok(SortValue::Integer(*missing)),
             LevelKind::Doc { .. }
             | LevelKind::SeqNo
             | LevelKind::Integer { format: DateFormat::Plain, .. } => {
-                integer_of(value).map(SortValue::Integer).ok_or_else(refuse)
+                integer_of(value).map(SortValue::Integer).ok_or_else(|| number_format(refuse(), value))
             }
             LevelKind::Integer { format: DateFormat::Date { parse, print }, .. } => match value {
                 Value::String(text) => dates::parse(text, print.as_deref().or(parse.as_deref()))
@@ -117,9 +122,8 @@ impl Level {
                     .map_err(|error| refuse().with("caused_by", error.cause())),
                 number => integer_of(number).map(SortValue::Integer).ok_or_else(refuse),
             },
-            LevelKind::Float { missing, .. } if value.is_null() => Ok(SortValue::Float(*missing)),
             LevelKind::Score | LevelKind::Float { .. } => {
-                float_of(value).map(SortValue::Float).ok_or_else(refuse)
+                float_of(value).map(SortValue::Float).ok_or_else(|| number_format(refuse(), value))
             }
             LevelKind::Text { .. } => match value {
                 Value::Null => Ok(SortValue::Null),
@@ -183,13 +187,32 @@ impl Level {
         })
     }
 
-    /// What kind of values this level has, for the check that all indices agree.
+    /// Whether strings are compared.
+    pub fn is_text(&self) -> bool {
+        matches!(self.kind, LevelKind::Text { .. })
+    }
+
+    /// What Elasticsearch calls the values of this level.
     pub fn type_name(&self) -> &'static str {
         match self.kind {
-            LevelKind::Score | LevelKind::Float { .. } => "FLOAT",
-            LevelKind::Doc { .. } | LevelKind::SeqNo | LevelKind::Integer { .. } => "LONG",
+            LevelKind::Score => "SCORE",
+            LevelKind::Doc { .. } => "DOC",
+            LevelKind::Integer { short: true, .. } => "INT",
+            LevelKind::SeqNo | LevelKind::Integer { short: false, .. } => "LONG",
+            LevelKind::Float { single: true, .. } => "FLOAT",
+            LevelKind::Float { single: false, .. } => "DOUBLE",
             LevelKind::Text { .. } => "STRING",
         }
+    }
+}
+
+/// Adds the cause of a value that is no number.
+fn number_format(error: ApiError, value: &Value) -> ApiError {
+    match value {
+        Value::String(text) => {
+            error.because("number_format_exception", format!("For input string: \"{text}\""))
+        }
+        _ => error,
     }
 }
 
@@ -227,10 +250,7 @@ fn field_level(sort: &FieldSort, descending: bool, view: &IndexView) -> Result<L
             .with("index", view.name.as_ref().into())
     };
     if name == "_id" {
-        return Err(ApiError::illegal_argument(
-            "Fielddata access on the _id field is disallowed, you can re-enable it by updating the dynamic cluster \
-             setting: indices.id_field_data.enabled",
-        ));
+        return Err(fielddata_of_id());
     }
     let (path, kind, type_name) = if let Some(mapping) = view.table.get(name) {
         check_doc_values(mapping, &view.name)?;
@@ -246,7 +266,7 @@ fn field_level(sort: &FieldSort, descending: bool, view: &IndexView) -> Result<L
     let mode = sort.mode.unwrap_or(if descending { Mode::Max } else { Mode::Min });
     // The value that ends up first or last: the smallest first ascending, and last descending.
     let low = first != descending;
-    let number_format = |value: &Value| {
+    let no_number = |value: &Value| {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         ApiError::new(
             StatusCode::BAD_REQUEST,
@@ -267,20 +287,15 @@ fn field_level(sort: &FieldSort, descending: bool, view: &IndexView) -> Result<L
                 _ => DateFormat::Plain,
             };
             let missing = match &sort.missing {
-                Missing::Literal(value) => match (&format, value) {
-                    (DateFormat::Date { parse, .. }, Value::String(text)) => {
-                        dates::parse(text, parse.as_deref())?
-                    }
-                    _ => integer_of(value).ok_or_else(|| number_format(value))?,
-                },
+                Missing::Literal(value) => integer_of(value).ok_or_else(|| no_number(value))?,
                 _ if low => smallest,
                 _ => largest,
             };
-            Ok(LevelKind::Integer { path, mode, missing, format })
+            Ok(LevelKind::Integer { path, mode, missing, format, short: largest == i64::from(i32::MAX) })
         }
         FieldType::Float { .. } => {
             let missing = match &sort.missing {
-                Missing::Literal(value) => float_of(value).ok_or_else(|| number_format(value))?,
+                Missing::Literal(value) => float_of(value).ok_or_else(|| no_number(value))?,
                 _ if low => f64::NEG_INFINITY,
                 _ => f64::INFINITY,
             };
@@ -306,6 +321,14 @@ fn field_level(sort: &FieldSort, descending: bool, view: &IndexView) -> Result<L
             format!("sorting on field [{name}] of type [{type_name}] is not supported by this node"),
         )),
     }
+}
+
+/// 400: `_id` has no column.
+pub fn fielddata_of_id() -> ApiError {
+    ApiError::illegal_argument(
+        "Fielddata access on the _id field is disallowed, you can re-enable it by updating the dynamic cluster setting: \
+         indices.id_field_data.enabled",
+    )
 }
 
 /// 400 when the values of a field are not kept by document.

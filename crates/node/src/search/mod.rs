@@ -4,8 +4,10 @@ pub mod collect;
 pub mod columns;
 pub mod contexts;
 pub mod execute;
+mod fetch;
 pub mod fields;
 pub mod keys;
+mod plan;
 pub mod request;
 pub mod response;
 mod runs;
@@ -44,6 +46,11 @@ pub fn shard_failure(index: &str, error: ApiError) -> ApiError {
         failure = failure.with("caused_by", wrapped);
     }
     failure
+}
+
+/// The entry of `failed_shards` for an error of [`shard_failure`].
+pub(crate) fn failed_shard(error: &ApiError) -> Option<&Value> {
+    error.extra.get("failed_shards")?.get(0)
 }
 
 /// Shows a value in a message the way Elasticsearch does: strings bare, the rest as JSON.

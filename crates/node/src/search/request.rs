@@ -185,6 +185,7 @@ impl SearchRequest {
                 "post_filter" => request.post_filter = Some(query(key, value)?),
                 "from" => request.from = from(integer(value)?)?,
                 "size" => request.size = size(integer(value)?)?,
+                "sort" if value.is_null() => return Err(unknown(key, value)),
                 "sort" => request.sort = sort::parse(value)?,
                 "search_after" => request.search_after = Some(search_after(value)?),
                 "_source" => request.source = Some(SourceFilter::parse(value)?),
@@ -199,12 +200,14 @@ impl SearchRequest {
                 "seq_no_primary_term" => request.seq_no_primary_term = boolean(value)?,
                 "terminate_after" => request.terminate_after = terminate_after(integer(value)?)?,
                 "pit" => request.pit = Some(pit(value)?),
+                "aggs" | "aggregations" if !value.is_object() => return Err(unknown(key, value)),
                 "aggs" | "aggregations" => request.aggregations = Aggregations::parse(value)?,
                 "slice" => request.slice = Some(slice(value)?),
                 // A search here is answered whole; there is nothing to cut short, and nothing is kept per group.
                 "timeout" => timeout(value)?,
                 "stats" => groups(value)?,
                 "explain" | "profile" if !boolean(value)? => {}
+                "indices_boost" if value.as_array().is_some_and(Vec::is_empty) => {}
                 "runtime_mappings" | "script_fields" | "ext"
                     if value.as_object().is_some_and(serde_json::Map::is_empty) => {}
                 known if UNSUPPORTED.contains(&known) => {
@@ -212,12 +215,7 @@ impl SearchRequest {
                         "[{known}] of a search is not supported by this node"
                     )));
                 }
-                unknown => {
-                    return Err(ApiError::parsing(format!(
-                        "Unknown key for a {} in [{unknown}].",
-                        token(value)
-                    )));
-                }
+                other => return Err(unknown(other, value)),
             }
         }
         Ok(request)
@@ -266,6 +264,14 @@ impl SearchRequest {
             }
         } else if self.slice.is_some() && self.pit.is_none() {
             problems.push("[slice] can only be used with [scroll] or [point-in-time] requests");
+        }
+        if self.stored_fields == StoredFields::Nothing {
+            if self.source.as_ref().is_some_and(|source| *source != SourceFilter::Nothing) {
+                problems.push("[stored_fields] cannot be disabled if [_source] is requested");
+            }
+            if !self.fields.is_empty() {
+                problems.push("[stored_fields] cannot be disabled when using the [fields] option");
+            }
         }
         if self.search_after.is_some() && self.from > 0 {
             problems.push("[from] parameter must be set to 0 when [search_after] is used");
@@ -351,12 +357,12 @@ pub fn validation(problems: &[&str]) -> Result<()> {
     Err(ApiError::new(StatusCode::BAD_REQUEST, "action_request_validation_exception", reason))
 }
 
+fn unknown(key: &str, value: &Value) -> ApiError {
+    ApiError::parsing(format!("Unknown key for a {} in [{key}].", token(value)))
+}
+
 fn query(key: &str, value: &Value) -> Result<ParsedQuery> {
-    if value.is_object() {
-        ParsedQuery::parse(value)
-    } else {
-        Err(ApiError::parsing(format!("Unknown key for a {} in [{key}].", token(value))))
-    }
+    if value.is_object() { ParsedQuery::parse(value) } else { Err(unknown(key, value)) }
 }
 
 fn number_format(text: impl std::fmt::Display) -> ApiError {
@@ -542,7 +548,7 @@ fn slice(value: &Value) -> Result<Slice> {
 }
 
 fn timeout(value: &Value) -> Result<()> {
-    crate::http::duration("timeout", value.as_str().unwrap_or_default()).map(|_| ())
+    crate::http::duration("timeout", &super::bare(value)).map(|_| ())
 }
 
 fn groups(value: &Value) -> Result<()> {

@@ -58,6 +58,8 @@ pub struct SearchResponse {
     pub terminated_early: Option<bool>,
     /// Indices searched: each is one shard.
     pub shards: usize,
+    /// What failed in some of them.
+    pub failures: Vec<ApiError>,
     /// `hits.total`; `None` when it was not counted.
     pub total: Option<Total>,
     /// `hits.max_score`.
@@ -93,7 +95,7 @@ impl SearchResponse {
         if let Some(early) = self.terminated_early {
             out.member("terminated_early", &early)?;
         }
-        out.member("_shards", &shards(self.shards))?;
+        out.member("_shards", &shards(self.shards, &self.failures))?;
         out.key("hits");
         self.write_hits(&mut out, format)?;
         if let Some(aggregations) = &self.aggregations {
@@ -175,9 +177,16 @@ fn score(score: Option<f32>) -> Value {
     score.map_or(Value::Null, |score| single(f64::from(score)))
 }
 
-/// `_shards` of an answer in which every index succeeded.
-pub fn shards(count: usize) -> Value {
-    serde_json::json!({ "total": count, "successful": count, "skipped": 0, "failed": 0 })
+/// `_shards` of an answer over `count` indices.
+pub fn shards(count: usize, failures: &[ApiError]) -> Value {
+    let failed = failures.len();
+    let mut shards = serde_json::json!({
+        "total": count, "successful": count - failed, "skipped": 0, "failed": failed
+    });
+    if failed > 0 {
+        shards["failures"] = failures.iter().filter_map(super::failed_shard).cloned().collect();
+    }
+    shards
 }
 
 struct Writer {

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value};
 
 use crate::error::{ApiError, Result};
+use crate::query::did_you_mean;
 
 /// One level of the sort.
 #[derive(Debug, Clone, PartialEq)]
@@ -145,6 +146,10 @@ fn direction(order: &str) -> Result<bool> {
     }
 }
 
+/// Options of a field, for the nearest one in an error.
+const OPTIONS: [&str; 8] =
+    ["order", "missing", "mode", "unmapped_type", "format", "numeric_type", "nested", "nested_path"];
+
 #[derive(Debug, Default)]
 struct FieldOptions {
     missing: Option<Missing>,
@@ -184,7 +189,12 @@ impl FieldOptions {
                         "avg" => Mode::Avg,
                         "median" => Mode::Median,
                         other => {
-                            return Err(ApiError::illegal_argument(format!("Unknown SortMode [{other}]")));
+                            return Err(ApiError::new(
+                                StatusCode::BAD_REQUEST,
+                                "x_content_parse_exception",
+                                "[field_sort] failed to parse field [mode]",
+                            )
+                            .because("illegal_argument_exception", format!("Unknown SortMode [{other}]")));
                         }
                     });
                 }
@@ -199,7 +209,10 @@ impl FieldOptions {
                     return Err(ApiError::new(
                         StatusCode::BAD_REQUEST,
                         "x_content_parse_exception",
-                        format!("[field_sort] unknown field [{other}]"),
+                        format!(
+                            "[field_sort] unknown field [{other}]{}",
+                            did_you_mean(other, OPTIONS.into_iter())
+                        ),
                     ));
                 }
             }

@@ -112,8 +112,13 @@ fn indices_are_merged_into_one_order() {
     assert_eq!(response.total.expect("a total").value, 6);
     let page = search(&targets, &json!({"sort": ["n"], "from": 3, "size": 2})).expect("a result");
     assert_eq!(page.hits.iter().map(|hit| hit.index.as_ref()).collect::<Vec<_>>(), ["two", "one"]);
-    let error = search(&targets, &json!({"sort": ["k"]})).expect_err("no such field in the second index");
-    assert!(error.body().to_string().contains("No mapping found for [k] in order to sort on"));
+    let partly = search(&targets, &json!({"sort": ["k"]})).expect("the first index has the field");
+    assert_eq!((partly.hits.len(), partly.failures.len()), (4, 1));
+    let shards = super::super::response::shards(partly.shards, &partly.failures);
+    assert_eq!((&shards["successful"], &shards["failures"][0]["index"]), (&json!(1), &json!("two")));
+    let error = search(&targets, &json!({"sort": ["nope"]})).expect_err("neither index has the field");
+    assert!(error.body().to_string().contains("No mapping found for [nope] in order to sort on"));
+    assert_eq!(error.body()["error"]["failed_shards"].as_array().map(Vec::len), Some(2));
     search(&targets, &json!({"sort": [{"k": {"unmapped_type": "keyword"}}]})).expect("unmapped_type helps");
     let clash = index("three", &[("n", "keyword")], &[vec![json!({"n": "x"})]]);
     let error = search(&[sample(), clash], &json!({"sort": ["n"]})).expect_err("types clash");
