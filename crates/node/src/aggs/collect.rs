@@ -144,6 +144,7 @@ fn plan(named: &Named, target: &Target, now_ms: i64) -> Result<PlanKind> {
         Kind::Terms(terms) => PlanKind::Terms(any(&terms.source, "terms")?),
         Kind::Histogram(histogram) => {
             let field = numbers(&histogram.source, "histogram")?;
+            plain_numbers("histogram", &histogram.source, &field, &[Style::Boolean]).map_err(fail)?;
             PlanKind::Histogram { missing: float(&field), field }
         }
         Kind::DateHistogram(histogram) => {
@@ -181,6 +182,7 @@ fn plan(named: &Named, target: &Target, now_ms: i64) -> Result<PlanKind> {
         }
         Kind::Range(range) => {
             let field = numbers(&range.source, if range.dates { "date_range" } else { "range" })?;
+            plain_numbers("range", &range.source, &field, &[Style::Boolean]).map_err(fail)?;
             let spans = spans(range, &field, now_ms).map_err(fail)?;
             PlanKind::Ranges { missing: float(&field), field, spans }
         }
@@ -200,10 +202,25 @@ fn plan(named: &Named, target: &Target, now_ms: i64) -> Result<PlanKind> {
         Kind::Metric(Metric::ValueCount, source) => PlanKind::Count(any(source, "value_count")?),
         Kind::Metric(metric, source) => {
             let field = numbers(source, metric.type_name())?;
+            if *metric == Metric::ExtendedStats {
+                let date = Style::Date { format: None };
+                plain_numbers("extended_stats", source, &field, &[Style::Boolean, date]).map_err(fail)?;
+            }
             PlanKind::Stats { missing: float(&field), field }
         }
         Kind::Cardinality(source) => PlanKind::Distinct(any(source, "cardinality")?),
     })
+}
+
+/// Refuses types whose values Elasticsearch writes in ways this node does not.
+fn plain_numbers(type_name: &str, source: &Source, field: &Field, refused: &[Style]) -> Result<()> {
+    if refused.iter().any(|style| std::mem::discriminant(style) == std::mem::discriminant(&field.style)) {
+        return Err(ApiError::illegal_argument(format!(
+            "[{type_name}] on field [{}] of this type is not supported by this node",
+            source.field
+        )));
+    }
+    Ok(())
 }
 
 fn float(field: &Field) -> Option<f64> {

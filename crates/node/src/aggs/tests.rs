@@ -338,6 +338,13 @@ fn what_is_not_known_is_refused() {
         (json!({"terms": {"field": "k", "order": {"zz": "desc"}}}), "Cannot find aggregation named [zz]"),
         (json!({"range": {"field": "i", "ranges": []}}), "No [ranges] specified for the [x] aggregation"),
         (json!({"avg": {"field": "i", "script": "1"}}), "[script]"),
+        (json!({"extended_stats": {"field": "dt"}}), "[extended_stats] on field [dt]"),
+        (json!({"histogram": {"field": "b", "interval": 1}}), "[histogram] on field [b]"),
+        (json!({"terms": {"field": "k", "size": "x"}}), "For input string"),
+        (
+            json!({"terms": {"field": "k", "order": {"m": "asc"}}, "aggs": {"m": {"stats": {"field": "i"}}}}),
+            "Missing value key in [null] which refers to a multi-value metric aggregation",
+        ),
     ] {
         let reason = reason(&body);
         assert!(reason.contains(part), "{body}: {reason}");

@@ -53,7 +53,13 @@ impl<'a> Fetch<'a> {
                 }
             }
         }
-        Ok(Self { request, order, filter: request.source_filter(), ignored: RefCell::default(), highlighters })
+        Ok(Self {
+            request,
+            order,
+            filter: request.source_filter(),
+            ignored: RefCell::default(),
+            highlighters,
+        })
     }
 
     /// The content of one hit. `levels` is the sort, resolved against its index.
