@@ -197,9 +197,14 @@ pub fn duration(setting: &str, text: &str) -> Result<Duration> {
         if suffix == "s" && (lower.ends_with("nanos") || lower.ends_with("micros") || lower.ends_with("ms")) {
             continue;
         }
-        return Err(ApiError::illegal_argument(format!(
-            "failed to parse setting [{setting}] with value [{text}] as a time value"
-        )));
+        let number = number.trim();
+        let reason = if number.contains('.') {
+            format!("failed to parse [{text}], fractional time values are not supported")
+        } else {
+            format!("failed to parse [{text}]")
+        };
+        return Err(ApiError::illegal_argument(reason)
+            .because("number_format_exception", format!("For input string: \"{number}\"")));
     }
     Err(ApiError::illegal_argument(format!(
         "failed to parse setting [{setting}] with value [{text}] as a time value: unit is missing or unrecognized"
@@ -220,6 +225,11 @@ pub(super) fn decode(text: &str, plus_is_space: bool) -> Result<String, String> 
             b'%' => {
                 let hex =
                     |offset: usize| bytes.get(at + offset).and_then(|byte| (*byte as char).to_digit(16));
+                match bytes.len() - at {
+                    1 => return Err(format!("unterminated escape sequence at end of string: {text}")),
+                    2 => return Err(format!("partial escape sequence at end of string: {text}")),
+                    _ => {}
+                }
                 let (Some(high), Some(low)) = (hex(1), hex(2)) else {
                     let found: String = text[at..].chars().take(3).collect();
                     return Err(format!("invalid escape sequence `{found}' at index {at} of: {text}"));

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 
+use super::params::decode;
 use super::response::Refusal;
 use super::{Request, Response};
-use crate::error::Result;
+use crate::error::{ApiError, Result};
 
 /// A handler's answer in the making.
 pub type Answer = Pin<Box<dyn Future<Output = Result<Response>> + Send>>;
@@ -158,18 +159,23 @@ impl<S> Router<S> {
         Self { root }
     }
 
-    /// Finds the handler for decoded path segments.
+    /// Finds the handler for path segments as they were sent: an escaped letter does not make a literal, as in
+    /// Elasticsearch. Those that patterns name come back decoded.
     ///
     /// # Errors
     /// The answer to send: 405 with the allowed methods, 400 for an unknown path, 200 to OPTIONS.
-    pub(super) fn find(&self, method: &Method, uri: &str, parts: &[String]) -> Result<Matched<S>, Refusal> {
+    pub(super) fn find(&self, method: &Method, uri: &str, parts: &[&str]) -> Result<Matched<S>, Refusal> {
         let mut captured = Vec::new();
         let Some(segment) = descend(&self.root, parts, &mut captured) else {
             let text = format!("no handler found for uri [{uri}] and method [{method}]");
             return Err(Response::json(StatusCode::BAD_REQUEST, json!({ "error": text })).into());
         };
         if let Some(leaf) = segment.leaves.iter().find(|leaf| leaf.method == *method) {
-            let segments = leaf.names.iter().copied().zip(captured).collect();
+            let decoded = captured
+                .into_iter()
+                .map(|segment| decode(segment, false).map_err(ApiError::illegal_argument))
+                .collect::<Result<Vec<_>>>()?;
+            let segments = leaf.names.iter().copied().zip(decoded).collect();
             return Ok(Matched { handler: Arc::clone(&leaf.handler), segments });
         }
         let mut allowed: Vec<&str> = segment.leaves.iter().map(|leaf| leaf.method.as_str()).collect();
@@ -191,19 +197,19 @@ impl<S> Router<S> {
 /// The order in which Elasticsearch lists methods.
 const METHOD_ORDER: [&str; 5] = ["GET", "POST", "PUT", "DELETE", "HEAD"];
 
-fn descend<'a, S>(
+fn descend<'a, 'p, S>(
     at: &'a Segment<S>,
-    parts: &[String],
-    captured: &mut Vec<String>,
+    parts: &[&'p str],
+    captured: &mut Vec<&'p str>,
 ) -> Option<&'a Segment<S>> {
     let Some((first, rest)) = parts.split_first() else {
         return (!at.leaves.is_empty()).then_some(at);
     };
-    if let Some(found) = at.literal.get(first.as_str()).and_then(|next| descend(next, rest, captured)) {
+    if let Some(found) = at.literal.get(*first).and_then(|next| descend(next, rest, captured)) {
         return Some(found);
     }
     let next = at.any.as_deref()?;
-    captured.push(first.clone());
+    captured.push(first);
     let found = descend(next, rest, captured);
     if found.is_none() {
         captured.pop();

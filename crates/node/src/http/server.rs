@@ -232,12 +232,9 @@ impl<S: Send + Sync + 'static> Service<S> {
         let human = params.bool("human", false)?;
         params.bool("error_trace", false)?;
         let format = params.string("format");
-        let segments = path
-            .split('/')
-            .filter(|segment| !segment.is_empty())
-            .map(|segment| params::decode(segment, false))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(ApiError::illegal_argument)?;
+        // Checked whole, so that the message shows the path; segments are decoded after they are matched.
+        params::decode(&path, false).map_err(ApiError::illegal_argument)?;
+        let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
         let uri = parts.uri.path_and_query().map_or(path.as_str(), |uri| uri.as_str());
         let matched = self.router.find(&parts.method, uri, &segments)?;
 

@@ -12,18 +12,21 @@ use crate::error::{ApiError, Result};
 pub struct Config {
     kind: String,
     tag: Option<String>,
+    /// Complaints name the processor: not while the options of all processors are read, as in Elasticsearch.
+    named: bool,
     members: Map<String, Value>,
 }
 
 impl Config {
     /// Starts reading the configuration of a processor of type `kind`.
     pub fn new(kind: &str, members: Map<String, Value>) -> Self {
-        Self { kind: kind.to_owned(), tag: None, members }
+        Self { kind: kind.to_owned(), tag: None, named: false, members }
     }
 
-    /// Later complaints name the tag.
-    pub fn set_tag(&mut self, tag: Option<String>) {
+    /// Later complaints name the processor's type and tag.
+    pub fn name_processor(&mut self, tag: Option<String>) {
         self.tag = tag;
+        self.named = true;
     }
 
     /// A complaint about one property.
@@ -40,7 +43,7 @@ impl Config {
             Some(tag) => error.with("processor_tag", json!(tag)),
             None => error,
         };
-        error.with("processor_type", json!(self.kind))
+        if self.named { error.with("processor_type", json!(self.kind)) } else { error }
     }
 
     /// Takes a member; null counts as absent.
@@ -139,21 +142,6 @@ impl Config {
                 .collect::<Result<_>>()
                 .map(Some),
             Some(other) => Err(self.wrong_type(name, "a list", &other)),
-        }
-    }
-
-    /// Processors to run when this one fails.
-    ///
-    /// # Errors
-    /// 400 for anything but a list that has some.
-    pub fn on_failure(&mut self) -> Result<Vec<Value>> {
-        match self.take("on_failure") {
-            None => Ok(Vec::new()),
-            Some(Value::Array(items)) if items.is_empty() => {
-                Err(self.error("on_failure", "processors list cannot be empty"))
-            }
-            Some(Value::Array(items)) => Ok(items),
-            Some(other) => Err(self.wrong_type("on_failure", "a list", &other)),
         }
     }
 

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 pub use builtin::builtin_pipelines;
-pub use document::IngestDocument;
+pub use document::{IngestDocument, java_type};
 pub use pipeline::Pipeline;
 pub use processors::names as processor_names;
 

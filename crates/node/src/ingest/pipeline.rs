@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::condition::Condition;
 use super::config::Config;
-use super::document::{Fields, java_type};
+use super::document::{Fields, java_type, plain};
 use super::processors::{self, Step};
 use crate::error::{ApiError, Result};
 
@@ -72,13 +72,8 @@ impl Pipeline {
     /// # Errors
     /// 400 as Elasticsearch words it, for anything this node does not have too.
     pub fn parse(id: &str, definition: &Value) -> Result<Self> {
-        let Value::Object(definition) = definition else {
-            return Err(ApiError::new(
-                StatusCode::BAD_REQUEST,
-                "parse_exception",
-                "request body is not an object",
-            ));
-        };
+        // Elasticsearch reads anything else as an object without members.
+        let definition = definition.as_object().cloned().unwrap_or_default();
         let mut rest = definition.clone();
         let list = |rest: &mut Map<String, Value>, name: &str| match rest.shift_remove(name) {
             None | Some(Value::Null) => Ok(None),
@@ -88,23 +83,7 @@ impl Pipeline {
                 &format!("property isn't a list, but of type [{}]", java_type(&other)),
             )),
         };
-        for (name, wanted) in [("description", "a string"), ("version", "an integer"), ("_meta", "a map")] {
-            let fits = match rest.shift_remove(name) {
-                None | Some(Value::Null) => true,
-                Some(value) => match wanted {
-                    "a string" => value.is_string(),
-                    "an integer" => value.is_i64(),
-                    _ => value.is_object(),
-                },
-            };
-            if !fits {
-                let found = definition.get(name).map_or("null", java_type);
-                return Err(property_error(name, &format!("property isn't {wanted}, but of type [{found}]")));
-            }
-        }
-        for name in ["deprecated", "created_date_millis", "modified_date_millis"] {
-            rest.shift_remove(name);
-        }
+        check_attributes(&mut rest)?;
         let Some(items) = list(&mut rest, "processors")? else {
             return Err(property_error("processors", "required property is missing"));
         };
@@ -130,7 +109,7 @@ impl Pipeline {
                 ),
             ));
         }
-        Ok(Self { id: id.to_owned(), definition: definition.clone(), processors, on_failure })
+        Ok(Self { id: id.to_owned(), definition, processors, on_failure })
     }
 
     /// The definition, as it was put.
@@ -149,6 +128,34 @@ impl Pipeline {
         }
         Ok(Fate::Continue)
     }
+}
+
+/// Takes out what describes a pipeline but does nothing.
+fn check_attributes(rest: &mut Map<String, Value>) -> Result<()> {
+    let mut take = |name: &str| rest.shift_remove(name).filter(|value| !value.is_null());
+    let wrong = |name: &str, wanted: &str, value: &Value| {
+        Err(property_error(name, &format!("property isn't {wanted}, but of type [{}]", java_type(value))))
+    };
+    if let Some(value) = take("description").filter(|value| !value.is_string()) {
+        return wrong("description", "a string", &value);
+    }
+    if let Some(value) = take("_meta").filter(|value| !value.is_object()) {
+        return wrong("_meta", "a map", &value);
+    }
+    if let Some(value) = take("deprecated").filter(|value| !value.is_boolean()) {
+        return wrong("deprecated", "a boolean", &value);
+    }
+    if let Some(value) = take("version")
+        && !value.is_i64()
+        && value.as_str().is_none_or(|text| text.parse::<i32>().is_err())
+    {
+        let reason = format!("property cannot be converted to an int [{}]", plain(&value));
+        return Err(property_error("version", &reason));
+    }
+    for name in ["created_date_millis", "modified_date_millis"] {
+        take(name);
+    }
+    Ok(())
 }
 
 /// Processors inside `on_failure` inside `on_failure`... deeper than this are refused.
@@ -187,26 +194,44 @@ impl Processor {
         let members = match config {
             Value::Object(members) => members,
             other => {
-                let reason = format!("property isn't a map, but of type [{}]", java_type(&other));
+                let reason = if other.is_null() {
+                    "processor config cannot be [null]".to_owned()
+                } else {
+                    format!("property isn't a map, but of type [{}]", java_type(&other))
+                };
                 return Err(ApiError::new(StatusCode::BAD_REQUEST, "parse_exception", reason)
                     .with("processor_type", json!(kind)));
             }
         };
         let mut config = Config::new(kind, members);
         let tag = config.optional_string("tag")?;
-        config.set_tag(tag.clone());
         let description = config.optional_string("description")?;
-        let condition = match config.take("if") {
+        let ignore_failure = config.boolean("ignore_failure", false)?;
+        let on_failure = config.take("on_failure");
+        let condition = config.take("if");
+        let on_failure = match on_failure {
+            None => Vec::new(),
+            Some(Value::Array(items)) if !items.is_empty() => items,
+            Some(Value::Array(_)) => {
+                config.name_processor(tag);
+                return Err(config.error("on_failure", "processors list cannot be empty"));
+            }
+            Some(other) => return Err(config.wrong_type("on_failure", "a list", &other)),
+        };
+        config.name_processor(tag.clone());
+        let condition = match condition {
             None => None,
             Some(Value::String(text)) => Some(text),
             Some(Value::Object(script)) => Some(source_of(&config, script)?),
-            Some(other) => return Err(config.wrong_type("if", "a string", &other)),
+            Some(other) => {
+                let reason = format!("property isn't a map or string, but of type [{}]", java_type(&other));
+                return Err(property_error("script", &reason).with("processor_type", json!("conditional")));
+            }
         };
         let condition = condition
             .map(|text| Condition::compile(&text).map_err(|error| config.named(error)))
             .transpose()?;
-        let ignore_failure = config.boolean("ignore_failure", false)?;
-        let on_failure = parse_processors(config.on_failure()?, depth + 1)?;
+        let on_failure = parse_processors(on_failure, depth + 1)?;
         let step = compile(&mut config)?;
         config.finish()?;
         Ok(Self { kind: kind.to_owned(), tag, description, condition, ignore_failure, on_failure, step })

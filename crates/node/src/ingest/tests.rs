@@ -619,10 +619,7 @@ fn definitions_are_checked_as_elasticsearch_does() {
             json!({ "processors": [], "on_failure": [] }),
             "pipeline [p] cannot have an empty on_failure option defined",
         ),
-        (
-            json!({ "processors": [], "version": "x" }),
-            "[version] property isn't an integer, but of type [java.lang.String]",
-        ),
+        (json!({ "processors": [], "version": "x" }), "[version] property cannot be converted to an int [x]"),
         (
             json!({ "processors": [], "_meta": 1 }),
             "[_meta] property isn't a map, but of type [java.lang.Integer]",

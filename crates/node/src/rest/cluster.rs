@@ -24,6 +24,9 @@ pub(super) fn routes() -> Vec<Route<Node>> {
 /// How often a waiting health request looks again.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// `wait_for_events`.
+const PRIORITIES: [&str; 6] = ["IMMEDIATE", "URGENT", "HIGH", "NORMAL", "LOW", "LANGUID"];
+
 /// What a health request waits for.
 #[derive(Debug, PartialEq)]
 struct Wait {
@@ -92,31 +95,26 @@ impl Wait {
         // Nothing moves and nothing waits on a node alone, so these always hold.
         params.bool("wait_for_no_relocating_shards", false)?;
         params.bool("wait_for_no_initializing_shards", false)?;
-        params.one_of(
-            "wait_for_events",
-            &[
-                "immediate",
-                "urgent",
-                "high",
-                "normal",
-                "low",
-                "languid",
-                "IMMEDIATE",
-                "URGENT",
-                "HIGH",
-                "NORMAL",
-                "LOW",
-                "LANGUID",
-            ],
-        )?;
-        let active_shards =
-            match params.get("wait_for_active_shards") {
-                None => Shards::AtLeast(0),
-                Some("all") => Shards::All,
-                Some(text) => Shards::AtLeast(text.parse().map_err(|_| {
+        let event = params.string("wait_for_events").map(|text| text.to_ascii_uppercase());
+        if let Some(event) = event.filter(|event| !PRIORITIES.contains(&event.as_str())) {
+            return Err(ApiError::illegal_argument(format!(
+                "No enum constant org.elasticsearch.common.Priority.{event}"
+            )));
+        }
+        let active_shards = match params.get("wait_for_active_shards") {
+            None => Shards::AtLeast(0),
+            Some("all") => Shards::All,
+            Some(text) => {
+                let count: i64 = text.parse().map_err(|_| {
                     ApiError::illegal_argument(format!("cannot parse ActiveShardCount[{text}]"))
-                })?),
-            };
+                        .because("number_format_exception", format!("For input string: \"{text}\""))
+                })?;
+                Shards::AtLeast(
+                    u64::try_from(count)
+                        .map_err(|_| ApiError::illegal_argument("shard count cannot be a negative value"))?,
+                )
+            }
+        };
         let nodes = nodes(params.get("wait_for_nodes"))?;
         Ok(Self { status, active_shards, nodes })
     }
@@ -148,7 +146,8 @@ fn nodes(text: Option<&str>) -> Result<Nodes> {
     });
     let (sign, number) = parts.unwrap_or(("=", text));
     let number: i64 = number.trim().parse().map_err(|_| {
-        ApiError::illegal_argument(format!("Failed to parse parameter [wait_for_nodes] with value [{text}]"))
+        let reason = format!("For input string: \"{}\"", number.trim());
+        ApiError::new(StatusCode::BAD_REQUEST, "number_format_exception", reason)
     })?;
     let satisfied = match sign {
         ">=" => 1 >= number,

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::cluster::{PIPELINE, blocking};
 use crate::error::{ApiError, Result};
 use crate::http::{Request, Response, Route};
-use crate::ingest::{IngestDocument, Pipeline};
+use crate::ingest::{IngestDocument, Pipeline, java_type};
 use crate::node::Node;
 
 pub(super) fn routes() -> Vec<Route<Node>> {
@@ -50,8 +50,15 @@ async fn put(node: Arc<Node>, mut request: Request) -> Result<Response> {
     let id = request.required_segment("id")?.to_owned();
     request.params.duration("master_timeout")?;
     request.params.duration("timeout")?;
-    let required = request.params.long("if_version")?;
-    let Some(body) = request.json()? else {
+    let required = match request.params.get("if_version") {
+        None => None,
+        Some(text) => Some(text.parse::<i64>().map_err(|_| {
+            let reason =
+                format!("invalid value [{text}] specified for [if_version]. must be an integer value");
+            ApiError::illegal_argument(reason)
+        })?),
+    };
+    let Some(mut body) = request.json()? else {
         let reason = "request body or source parameter is required";
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "parse_exception", reason));
     };
@@ -59,6 +66,9 @@ async fn put(node: Arc<Node>, mut request: Request) -> Result<Response> {
     let pipelines = Arc::clone(node.cluster.pipelines());
     if let Some(required) = required {
         check_version(&id, required, pipelines.get(&id).as_deref(), &body)?;
+        if let Value::Object(definition) = &mut body {
+            definition.entry("version").or_insert_with(|| json!(required + 1));
+        }
     }
     let pipeline = pipelines.prepare(&id, &body)?;
     let definition = Value::Object(pipeline.definition().clone());
@@ -142,16 +152,21 @@ async fn simulate(node: Arc<Node>, mut request: Request) -> Result<Response> {
     let verbose = request.params.bool("verbose", false)?;
     let body = request.json()?;
     request.finish()?;
-    let Some(Value::Object(mut body)) = body else {
+    let Some(body) = body else {
         let reason = "request body or source parameter is required";
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "parse_exception", reason));
     };
+    // Elasticsearch reads anything else as an object without members.
+    let mut body = body.as_object().cloned().unwrap_or_default();
     let pipelines = Arc::clone(node.cluster.pipelines());
     let pipeline = if let Some(id) = id {
         let found = pipelines.get(&id);
         found.ok_or_else(|| ApiError::illegal_argument(format!("pipeline [{id}] does not exist")))?
     } else {
         let definition = body.shift_remove("pipeline").ok_or_else(|| missing("pipeline"))?;
+        if !definition.is_object() {
+            return Err(wrong_type("pipeline", "a map", &definition));
+        }
         Arc::new(Pipeline::parse("_simulate_pipeline", &definition)?)
     };
     let documents = documents(body.shift_remove("docs"))?;
@@ -177,7 +192,7 @@ fn documents(docs: Option<Value>) -> Result<Vec<IngestDocument>> {
             return Err(ApiError::illegal_argument("must specify at least one document in [docs]"));
         }
         Some(Value::Array(docs)) => docs,
-        Some(_) => return Err(property("docs", "property isn't a list")),
+        Some(other) => return Err(wrong_type("docs", "a list", &other)),
     };
     docs.into_iter().map(document).collect()
 }
@@ -190,7 +205,7 @@ fn document(value: Value) -> Result<IngestDocument> {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(Value::Number(number)) => Ok(Some(number.to_string())),
-        Some(_) => Err(property(name, "property isn't a string or an int")),
+        Some(other) => Err(wrong_type(name, "a string or int", &other)),
     };
     let index = text("_index")?.unwrap_or_else(|| "_index".to_owned());
     let id = text("_id")?.unwrap_or_else(|| "_id".to_owned());
@@ -198,12 +213,16 @@ fn document(value: Value) -> Result<IngestDocument> {
     let source = match members.shift_remove("_source") {
         Some(Value::Object(source)) => source,
         None | Some(Value::Null) => return Err(missing("_source")),
-        Some(_) => return Err(property("_source", "property isn't a map")),
+        Some(other) => return Err(wrong_type("_source", "a map", &other)),
     };
     if let Some(name) = members.keys().next() {
         return Err(ApiError::illegal_argument(format!("[{name}] of a simulated document is not supported")));
     }
     Ok(IngestDocument { index, id: Some(id), routing, source })
+}
+
+fn wrong_type(name: &str, wanted: &str, found: &Value) -> ApiError {
+    property(name, &format!("property isn't {wanted}, but of type [{}]", java_type(found)))
 }
 
 fn missing(name: &str) -> ApiError {

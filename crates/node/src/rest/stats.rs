@@ -73,7 +73,7 @@ async fn stats(node: Arc<Node>, mut request: Request) -> Result<Response> {
 
 fn metrics(request: &Request) -> Result<Vec<&'static str>> {
     let Some(text) = request.segment("metric") else { return Ok(METRICS.to_vec()) };
-    let names: Vec<&str> = text.split(',').collect();
+    let names: Vec<&str> = text.split(',').filter(|name| !name.is_empty()).collect();
     if names.contains(&"_all") {
         return Ok(METRICS.to_vec());
     }
