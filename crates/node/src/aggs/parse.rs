@@ -287,12 +287,12 @@ impl Kind {
 /// Follows an order path down to a number.
 fn check_path(sub: &Aggregations, names: &[String], property: Option<&str>) -> Result<(), String> {
     let Some((name, rest)) = names.split_first() else { return Ok(()) };
-    let named = sub
+    let found = sub
         .named
         .iter()
         .find(|named| named.name == *name)
         .ok_or_else(|| format!("Cannot find aggregation named [{name}]"))?;
-    match &named.kind {
+    match &found.kind {
         Kind::Metric(Metric::Stats | Metric::ExtendedStats, _) => match property {
             None => {
                 Err("Missing value key in [null] which refers to a multi-value metric aggregation".to_owned())
@@ -306,7 +306,7 @@ fn check_path(sub: &Aggregations, names: &[String], property: Option<&str>) -> R
                 | "std_deviation"
                 | "std_deviation_population"
                 | "std_deviation_sampling",
-            ) if matches!(named.kind, Kind::Metric(Metric::ExtendedStats, _)) => Ok(()),
+            ) if matches!(found.kind, Kind::Metric(Metric::ExtendedStats, _)) => Ok(()),
             Some(other) => Err(format!(
                 "No enum constant org.elasticsearch.search.aggregations.metrics.InternalStats.Metrics.{other}"
             )),
@@ -319,7 +319,7 @@ fn check_path(sub: &Aggregations, names: &[String], property: Option<&str>) -> R
             )),
         },
         Kind::Filter(_) | Kind::Missing(_) | Kind::Global if rest.is_empty() => Ok(()),
-        Kind::Filter(_) | Kind::Missing(_) | Kind::Global => check_path(&named.sub, rest, property),
+        Kind::Filter(_) | Kind::Missing(_) | Kind::Global => check_path(&found.sub, rest, property),
         _ => Err(format!("Can't sort a multi-bucket aggregation [{name}]")),
     }
 }

@@ -3,4 +3,5 @@
 mod documents;
 mod kill;
 mod scenarios;
+mod search;
 mod server;
