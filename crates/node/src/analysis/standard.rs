@@ -13,6 +13,7 @@ pub const MAX_TOKEN_LENGTH: usize = 255;
 
 const ALPHANUM: &str = "<ALPHANUM>";
 const NUM: &str = "<NUM>";
+const EMOJI: &str = "<EMOJI>";
 
 /// A word of the text: bytes from, bytes to, token type.
 type Word = (usize, usize, &'static str);
@@ -24,13 +25,15 @@ pub struct Words<'a> {
     at: usize,
     /// Byte offset of the stretch that goes through the full segmentation, and what is left of it.
     stretch: Option<(usize, Peekable<UWordBoundIndices<'a>>)>,
+    /// An emoji that a joiner glued to the word before it.
+    glued: Option<Word>,
     /// Value separators passed since the last word.
     separators: usize,
 }
 
 impl<'a> Words<'a> {
     pub fn new(text: &'a str) -> Self {
-        Self { text, at: 0, stretch: None, separators: 0 }
+        Self { text, at: 0, stretch: None, glued: None, separators: 0 }
     }
 
     fn is_separator(&self, at: usize) -> bool {
@@ -49,10 +52,24 @@ impl<'a> Words<'a> {
     }
 
     fn next_of_stretch(&mut self) -> Option<Word> {
+        if let Some(emoji) = self.glued.take() {
+            return Some(emoji);
+        }
         let (base, segments) = self.stretch.as_mut()?;
         for (offset, segment) in segments.by_ref() {
             let Some(kind) = classify(segment) else { continue };
             let mut end = offset + segment.len();
+            let mut offset = offset;
+            if let Some(emoji) = glued_emoji(segment) {
+                // Before it stands a symbol, which is no token, or a word, which is one.
+                if kind == EMOJI {
+                    offset += emoji;
+                } else {
+                    let word = offset + emoji + JOINER.len_utf8();
+                    self.glued = Some((*base + word, *base + end, EMOJI));
+                    end = word;
+                }
+            }
             if kind == SOUTHEAST_ASIAN {
                 break_less(segments, &mut end);
             }
@@ -152,46 +169,72 @@ fn break_less(segments: &mut Peekable<UWordBoundIndices<'_>>, end: &mut usize) {
 
 /// Token type of a segment; `None` for white space and punctuation.
 fn classify(segment: &str) -> Option<&'static str> {
-    let mut letters = false;
-    let mut digits = false;
+    let mut scripts = Scripts::default();
     for c in segment.chars() {
         match u32::from(c) {
             0x0E01..=0x0EFF | 0x1000..=0x109F | 0x1780..=0x17FF | 0x19E0..=0x19FF | 0xAA60..=0xAA7F => {
                 return Some(SOUTHEAST_ASIAN);
             }
             0x3041..=0x309F => return Some("<HIRAGANA>"),
-            0x30A1..=0x30FF | 0x31F0..=0x31FF | 0xFF66..=0xFF9F => return Some("<KATAKANA>"),
-            0x3005..=0x3007
-            | 0x3021..=0x3029
-            | 0x3400..=0x4DBF
-            | 0x4E00..=0x9FFF
-            | 0xF900..=0xFAFF
-            | 0x20000..=0x3FFFF => return Some("<IDEOGRAPHIC>"),
-            0x1100..=0x11FF | 0x3131..=0x318E | 0xAC00..=0xD7A3 => return Some("<HANGUL>"),
-            0x203C
-            | 0x2049
-            | 0x2122
-            | 0x2139
-            | 0x2194..=0x21AA
-            | 0x231A..=0x23FF
-            | 0x25AA..=0x27BF
-            | 0x2934..=0x2935
-            | 0x2B05..=0x2B55
-            | 0x1F000..=0x1FAFF
-                if !letters && !digits =>
-            {
-                return Some("<EMOJI>");
+            0x3007 | 0x3400..=0x4DBF | 0x4E00..=0x9FFF | 0xF900..=0xFAFF | 0x20000..=0x3FFFF => {
+                return Some("<IDEOGRAPHIC>");
             }
-            _ if c.is_alphabetic() => letters = true,
-            _ if is_decimal_digit(c) => digits = true,
+            0x30A1..=0x30FF | 0x31F0..=0x31FF | 0xFF66..=0xFF9F => scripts.katakana = true,
+            0x1100..=0x11FF | 0x3131..=0x318E | 0xAC00..=0xD7A3 => scripts.hangul = true,
+            0x005F => scripts.underscore = true,
+            // Counts as a symbol.
+            0x3006 => {}
+            _ if is_emoji(c) && !scripts.any() => return Some(EMOJI),
+            _ if c.is_alphabetic() => scripts.letters = true,
+            _ if is_decimal_digit(c) => scripts.digits = true,
             _ => {}
         }
     }
-    match (letters, digits) {
-        (true, _) => Some(ALPHANUM),
-        (false, true) => Some(NUM),
-        (false, false) => None,
+    scripts.kind()
+}
+
+const JOINER: char = '\u{200D}';
+
+/// Where a joiner stands before the first emoji of a segment that begins with something else.
+fn glued_emoji(segment: &str) -> Option<usize> {
+    let at = segment.find(is_emoji)?;
+    let before = segment[..at].strip_suffix(JOINER)?;
+    (!before.is_empty()).then_some(before.len())
+}
+
+/// What a segment holds.
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one per script")]
+struct Scripts {
+    letters: bool,
+    digits: bool,
+    katakana: bool,
+    hangul: bool,
+    underscore: bool,
+}
+
+impl Scripts {
+    const fn any(&self) -> bool {
+        self.letters || self.digits || self.katakana || self.hangul
     }
+
+    const fn kind(&self) -> Option<&'static str> {
+        match (self.any(), self.letters || self.underscore, self.digits, self.katakana, self.hangul) {
+            (false, ..) => None,
+            (_, false, false, true, false) => Some("<KATAKANA>"),
+            (_, false, false, false, true) => Some("<HANGUL>"),
+            (_, _, true, false, false) if !self.letters => Some(NUM),
+            _ => Some(ALPHANUM),
+        }
+    }
+}
+
+const fn is_emoji(c: char) -> bool {
+    matches!(
+        c as u32,
+        0x203C | 0x2049 | 0x2122 | 0x2139 | 0x2194..=0x21AA | 0x231A..=0x23FF | 0x25AA..=0x27BF
+            | 0x2934..=0x2935 | 0x2B05..=0x2B55 | 0x1F000..=0x1FAFF
+    )
 }
 
 /// Numbers that are no decimal digits (fractions, superscripts, enclosed numbers) are punctuation to UAX #29.

@@ -185,9 +185,15 @@ const MONTHS: [&str; 12] = [
 ];
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
+/// Optional parts nest, and each level is a call.
+const LONGEST: usize = 256;
+
 impl Pattern {
     /// Compiles a Java pattern. `ƒ` (ours) stands for an optional-length fraction with its point.
     pub fn compile(pattern: &str) -> Result<Self> {
+        if pattern.len() > LONGEST {
+            return Err(invalid(pattern, "the pattern is too long"));
+        }
         let quoted = pattern.split('\'').skip(1).step_by(2).map(str::len).sum::<usize>() > 0;
         if let Some(reserved) = pattern.chars().find(|c| "{}#".contains(*c)).filter(|_| !quoted) {
             return Err(invalid(pattern, &format!("Pattern includes reserved character: '{reserved}'")));
@@ -313,26 +319,28 @@ fn invalid(pattern: &str, why: &str) -> ApiError {
     ApiError::illegal_argument(format!("Invalid format: [{pattern}]: {why}"))
 }
 
+/// Reads items in order. An optional part is read where it fits and passed over where not, as in Java.
 fn read_items<'t>(items: &[Item], text: &'t str, fields: &mut Fields) -> Option<&'t str> {
-    let Some((item, after)) = items.split_first() else { return Some(text) };
+    let mut rest = text;
+    for (index, item) in items.iter().enumerate() {
+        rest = read_item(item, &items[index + 1..], rest, fields)?;
+    }
+    Some(rest)
+}
+
+/// Reads one item; `after` are those that follow it.
+fn read_item<'t>(item: &Item, after: &[Item], text: &'t str, fields: &mut Fields) -> Option<&'t str> {
     match item {
-        Item::Literal(literal) => read_items(after, text.strip_prefix(literal.as_str())?, fields),
+        Item::Literal(literal) => text.strip_prefix(literal.as_str()),
         Item::Optional(inner) => {
             let mut with = fields.clone();
-            if let Some(rest) = read_items(inner, text, &mut with) {
-                if let Some(rest) = read_items(after, rest, &mut with).filter(|rest| rest.is_empty()) {
+            match read_items(inner, text, &mut with) {
+                Some(rest) => {
                     *fields = with;
-                    return Some(rest);
+                    Some(rest)
                 }
-                let mut with = fields.clone();
-                if let Some(rest) = read_items(inner, text, &mut with)
-                    && let Some(rest) = read_items(after, rest, &mut with)
-                {
-                    *fields = with;
-                    return Some(rest);
-                }
+                None => Some(text),
             }
-            read_items(after, text, fields)
         }
         Item::Number { field, min, max } => {
             let signed = matches!(field, NumberField::Year | NumberField::WeekYear);
@@ -350,24 +358,22 @@ fn read_items<'t>(items: &[Item], text: &'t str, fields: &mut Fields) -> Option<
             let value: i64 = digits_text[..length].parse().ok()?;
             let value = if negative { -value } else { value };
             set(fields, *field, value, *max);
-            read_items(after, &digits_text[length..], fields)
+            Some(&digits_text[length..])
         }
         Item::Fraction => {
             let rest = text.strip_prefix(['.', ','])?;
             let length = rest.bytes().take(9).take_while(u8::is_ascii_digit).count();
-            read_fraction(rest, length, fields).and_then(|rest| read_items(after, rest, fields))
+            read_fraction(rest, length, fields)
         }
-        Item::FractionDigits(length) => {
-            read_fraction(text, *length, fields).and_then(|rest| read_items(after, rest, fields))
-        }
+        Item::FractionDigits(length) => read_fraction(text, *length, fields),
         Item::MonthName { short } => {
             let (index, rest) = read_name(text, &MONTHS, *short)?;
             fields.month = Some(index);
-            read_items(after, rest, fields)
+            Some(rest)
         }
         Item::WeekdayName { short } => {
             let (_, rest) = read_name(text, &WEEKDAYS, *short)?;
-            read_items(after, rest, fields)
+            Some(rest)
         }
         Item::HalfDay => {
             let head = text.get(..2)?;
@@ -376,7 +382,7 @@ fn read_items<'t>(items: &[Item], text: &'t str, fields: &mut Fields) -> Option<
                 "PM" | "pm" => true,
                 _ => return None,
             });
-            read_items(after, &text[2..], fields)
+            Some(&text[2..])
         }
         Item::Offset { zulu, .. } => {
             if !zulu && text.starts_with('Z') {
@@ -384,7 +390,7 @@ fn read_items<'t>(items: &[Item], text: &'t str, fields: &mut Fields) -> Option<
             }
             let (seconds, rest) = iso::offset(text)?;
             fields.offset = Some(seconds);
-            read_items(after, rest, fields)
+            Some(rest)
         }
         Item::ZoneName => {
             let length = text
@@ -393,7 +399,7 @@ fn read_items<'t>(items: &[Item], text: &'t str, fields: &mut Fields) -> Option<
             let name = &text[..length];
             super::time_zone(name).ok()?;
             fields.zone = Some(name.to_owned());
-            read_items(after, &text[length..], fields)
+            Some(&text[length..])
         }
     }
 }

@@ -89,6 +89,9 @@ pub struct Fuzzy {
     pub transpositions: bool,
 }
 
+/// The automaton of a longer word would take too much memory.
+const LONGEST_FUZZY: usize = 255;
+
 /// Documents with a term close to `text` in `field`.
 pub fn fuzzy_query(
     context: &QueryContext<'_>,
@@ -99,6 +102,11 @@ pub fn fuzzy_query(
     let edits = fuzzy.fuzziness.edits(text);
     if edits == 0 {
         return Ok(context.scored_term(field, context.string_term(field, text)));
+    }
+    if text.chars().count() > LONGEST_FUZZY {
+        return Err(context.failed(&ApiError::illegal_argument(format!(
+            "fuzzy queries take words of at most {LONGEST_FUZZY} characters"
+        ))));
     }
     // Any text field will do: the automaton is over the word alone.
     let word = Term::from_field_text(context.fields.id, text);
@@ -235,25 +243,45 @@ pub fn terms_with_prefix(
     Ok(found.into_iter().take(limit).collect())
 }
 
-/// Edits between two words; with `transpositions` a swap of neighbours is one.
+/// Edits between two words; with `transpositions` a swap of neighbours is one. Counts to 2; more is 3.
 pub fn edit_distance(a: &str, b: &str, transpositions: bool) -> usize {
+    /// Only cells that near the diagonal can hold 2 or less.
+    const BAND: usize = 2;
+    const MANY: usize = BAND + 1;
+    const WIDTH: usize = 2 * BAND + 1;
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for (i, row) in rows.iter_mut().enumerate() {
-        row[0] = i;
+    if a.len().abs_diff(b.len()) > BAND {
+        return MANY;
     }
-    rows[0] = (0..=b.len()).collect();
+    // Row i holds the columns i - BAND ..= i + BAND.
+    let column =
+        |row: usize, index: usize| (row + index).checked_sub(BAND).filter(|&column| column <= b.len());
+    let mut before = [MANY; WIDTH];
+    let mut last = [MANY; WIDTH];
+    for (index, cell) in last.iter_mut().enumerate() {
+        *cell = column(0, index).map_or(MANY, |column| column.min(MANY));
+    }
     for i in 1..=a.len() {
-        for j in 1..=b.len() {
-            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut best = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-            if transpositions && i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
+        let mut row = [MANY; WIDTH];
+        for index in 0..WIDTH {
+            let Some(j) = column(i, index) else { continue };
+            let above = last.get(index + 1).map_or(MANY, |cell| cell + 1);
+            let left = if index > 0 { row[index - 1] + 1 } else { MANY };
+            let mut best = above.min(left);
+            if j == 0 {
+                best = best.min(i);
+            } else {
+                best = best.min(last[index] + usize::from(a[i - 1] != b[j - 1]));
+                if transpositions && i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                    best = best.min(before[index] + 1);
+                }
             }
-            rows[i][j] = best;
+            row[index] = best.min(MANY);
         }
+        before = last;
+        last = row;
     }
-    rows[a.len()][b.len()]
+    last[b.len() + BAND - a.len()]
 }
 
 /// Whether a term is meant.
@@ -316,5 +344,31 @@ impl Query for PrefixTerms {
             })
             .collect();
         scoring::any_of(queries, 1).weight(enable_scoring)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::edit_distance;
+
+    #[test]
+    fn distances_up_to_two() {
+        for (a, b, swaps, plain) in [
+            ("", "", 0, 0),
+            ("abc", "abc", 0, 0),
+            ("abc", "acb", 1, 2),
+            ("abc", "ab", 1, 1),
+            ("ab", "abc", 1, 1),
+            ("abc", "xbc", 1, 1),
+            ("abcd", "badc", 2, 3),
+            ("abc", "xyz", 3, 3),
+            ("a", "abcd", 3, 3),
+            ("fox", "ofx", 1, 2),
+            ("grün", "grun", 1, 1),
+            ("abcdef", "bcdefg", 2, 2),
+        ] {
+            assert_eq!(edit_distance(a, b, true), swaps, "{a} {b}");
+            assert_eq!(edit_distance(a, b, false), plain, "{a} {b}");
+        }
     }
 }

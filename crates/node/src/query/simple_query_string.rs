@@ -85,7 +85,11 @@ struct Parser {
     at: usize,
     flags: Flags,
     usual: Occur,
+    depth: usize,
 }
+
+/// Deepest nesting of parentheses that counts: each level is a call.
+const DEEPEST: usize = 100;
 
 impl Parser {
     fn peek(&self) -> Option<char> {
@@ -101,14 +105,16 @@ impl Parser {
         let mut negations = 0;
         while let Some(c) = self.peek() {
             match c {
-                '(' if self.flags.precedence => {
+                '(' if self.flags.precedence && self.depth < DEEPEST => {
                     self.at += 1;
+                    self.depth += 1;
                     let inner = self.group(true);
+                    self.depth -= 1;
                     self.join(&mut top, &mut before, &mut operation, &mut negations, inner);
                 }
-                ')' if self.flags.precedence => {
+                '(' | ')' if self.flags.precedence => {
                     self.at += 1;
-                    if nested {
+                    if nested && c == ')' {
                         return top;
                     }
                 }
@@ -297,7 +303,7 @@ pub fn parse(value: &Value) -> Result<Box<dyn Clause>> {
         return Err(ApiError::parsing("[simple_query_string] query text missing"));
     };
     let usual = if operator == Operator::And { Occur::Must } else { Occur::Should };
-    let tree = Parser { chars: text.chars().collect(), at: 0, flags, usual }.group(false);
+    let tree = Parser { chars: text.chars().collect(), at: 0, flags, usual, depth: 0 }.group(false);
     let matching = Matching { operator, analyzer, lenient, ..Matching::default() };
     let options = LeafOptions {
         matching,

@@ -6,9 +6,10 @@ use tantivy::query::{Query, TermSetQuery};
 use super::body::Body;
 use super::field::{Named, string_value};
 use super::marks::What;
+use super::number::{self, Wanted};
 use super::{Clause, Marks, QueryContext, scoring};
 use crate::error::{ApiError, Result};
-use crate::mapping::FieldType;
+use crate::mapping::{FieldMapping, FieldType};
 
 /// Elasticsearch's `index.max_terms_count`.
 const MOST_TERMS: usize = 65_536;
@@ -58,6 +59,28 @@ pub fn parse(value: &Value) -> Result<Box<dyn Clause>> {
     Ok(Box::new(Terms { field, values, boost }))
 }
 
+/// Documents with one of these whole numbers, found in one pass over the dictionary.
+fn whole_numbers(
+    context: &QueryContext<'_>,
+    field: &FieldMapping,
+    values: &[Value],
+) -> Result<Box<dyn Query>> {
+    let FieldType::Integer { min, max } = field.kind else { return Ok(scoring::none()) };
+    let mut terms = Vec::with_capacity(values.len());
+    for value in values {
+        let wanted = number::whole(value, min, max).map_err(|error| context.failed(&error))?;
+        if let Wanted::Value(value) = wanted {
+            let mut term = context.value_path(&field.path);
+            term.append_type_and_fast_value(value);
+            terms.push(term);
+        }
+    }
+    if terms.is_empty() {
+        return Ok(scoring::none());
+    }
+    Ok(scoring::constant(Box::new(TermSetQuery::new(terms))))
+}
+
 impl Clause for Terms {
     fn compile(&self, context: &QueryContext<'_>) -> Result<Box<dyn Query>> {
         if self.values.len() > MOST_TERMS {
@@ -75,6 +98,10 @@ impl Clause for Terms {
                 }
                 let terms = self.values.iter().map(|value| context.string_term(&field, &string_value(value)));
                 scoring::constant(Box::new(TermSetQuery::new(terms)))
+            }
+            Named::Mapped(field) if matches!(field.kind, FieldType::Integer { .. }) => {
+                context.check_searchable(&field)?;
+                whole_numbers(context, &field, &self.values)?
             }
             _ => {
                 let queries = self

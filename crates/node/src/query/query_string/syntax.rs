@@ -290,7 +290,7 @@ impl Lexer<'_> {
 pub fn parse(text: &str, default_operator: Operator) -> Parsed<Node> {
     let lexer = Lexer { chars: text.chars().collect(), at: 0, text };
     let tokens = lexer.tokens()?;
-    let mut parser = Parser { tokens, at: 0, default_operator, text };
+    let mut parser = Parser { tokens, at: 0, depth: 0, default_operator, text };
     let node = parser.clauses(None)?;
     if parser.at < parser.tokens.len() {
         return error(format!("Cannot parse '{text}': Encountered \" \")\" \") \"\""));
@@ -298,9 +298,13 @@ pub fn parse(text: &str, default_operator: Operator) -> Parsed<Node> {
     Ok(node)
 }
 
+/// Deepest nesting of parentheses: each level is a call.
+const DEEPEST: usize = 100;
+
 struct Parser<'a> {
     tokens: Vec<Token>,
     at: usize,
+    depth: usize,
     default_operator: Operator,
     text: &'a str,
 }
@@ -430,7 +434,12 @@ impl Parser<'_> {
             self.at += 2;
         }
         if self.eat(&Token::Open) {
+            self.depth += 1;
+            if self.depth > DEEPEST {
+                return error(format!("the query string is nested deeper than {DEEPEST} levels"));
+            }
             let inner = self.clauses(named.as_deref())?;
+            self.depth -= 1;
             if !self.eat(&Token::Close) {
                 return self.unexpected();
             }
@@ -581,5 +590,12 @@ mod tests {
         {
             assert!(parse(text, Operator::Or).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn no_depth_of_parentheses_ends_the_process() {
+        assert!(parse(&"(".repeat(1_000_000), Operator::Or).is_err());
+        let nested = format!("{}a{}", "(".repeat(90), ")".repeat(90));
+        assert_eq!(parse(&nested, Operator::Or).unwrap(), words("a"));
     }
 }
