@@ -560,7 +560,7 @@ impl Cluster {
         }
     }
 
-    fn parse(&self, index: &Arc<Index>, id: &str, source: &[u8]) -> Result<IndexDocument> {
+    fn parse(&self, index: &Arc<Index>, id: &str, source: &Bytes) -> Result<IndexDocument> {
         for _ in 0..MAPPING_ROUNDS {
             let state = index.state();
             match state.mapping.document(id, source, index.fields())? {

@@ -1,11 +1,13 @@
-//! A document on its way into tantivy.
+//! A document on its way into tantivy. Tens of thousands of them wait there under load, so text that stands in the
+//! source without escapes is not copied out of it, and names are numbers.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tantivy::schema::document::{Document, ReferenceValue, ReferenceValueLeaf, Value};
 use tantivy::schema::{Field, Term};
-use tantivy::tokenizer::PreTokenizedString;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::schema::Fields;
@@ -13,55 +15,110 @@ use super::schema::Fields;
 /// One value as tantivy indexes it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FieldValue {
-    /// Text or keyword.
-    Text(String),
-    /// Text that many documents share (field names).
-    Shared(Arc<str>),
-    /// Tokens of an analyzer that tantivy does not know.
-    Tokens(PreTokenizedString),
+    /// Text that stands in the source as it is.
+    Slice {
+        /// First byte.
+        start: u32,
+        /// Bytes.
+        length: u32,
+    },
+    /// Any other text.
+    Text(Box<str>),
+    /// A name of the mapping.
+    Name(u32),
     /// Whole number or date.
     Integer(i64),
-    /// Sequence number.
-    Unsigned(u64),
     /// Floating point number.
     Float(f64),
     /// Truth value.
     Boolean(bool),
-    /// Values of a JSON field by dotted path; a path may stand more than once.
-    Object(Vec<(Arc<str>, FieldValue)>),
 }
+
+impl FieldValue {
+    /// Text of a document, by reference when `text` was borrowed from `source`.
+    pub fn text(source: &[u8], text: Cow<'_, str>) -> Self {
+        if let Cow::Borrowed(text) = text
+            && let Some(start) = (text.as_ptr() as usize).checked_sub(source.as_ptr() as usize)
+            && start + text.len() <= source.len()
+            && let (Ok(start), Ok(length)) = (u32::try_from(start), u32::try_from(text.len()))
+        {
+            return Self::Slice { start, length };
+        }
+        Self::Text(text.into())
+    }
+
+    /// The bytes of text; `source` is the one it was made with.
+    pub fn text_bytes<'a>(&'a self, source: &'a [u8]) -> Option<&'a [u8]> {
+        match self {
+            Self::Slice { start, length } => source.get(*start as usize..(*start + *length) as usize),
+            Self::Text(text) => Some(text.as_bytes()),
+            _ => None,
+        }
+    }
+}
+
+/// A value of a field, named by its number in [`IndexDocument::names`].
+pub type Named = (u32, FieldValue);
 
 /// A document with everything tantivy needs, and a share of the node's write buffer that is given back when tantivy
 /// has taken it in: tantivy's own queue counts documents, not bytes.
 pub struct IndexDocument {
-    fields: Vec<(Field, FieldValue)>,
+    id: Box<str>,
+    seq_no: u64,
+    source: Bytes,
+    fields: Arc<Fields>,
+    names: Arc<[Arc<str>]>,
+    texts: Vec<(Field, FieldValue)>,
+    overflow: Vec<Named>,
+    values: Vec<Named>,
+    present: Vec<u32>,
     budget: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl fmt::Debug for IndexDocument {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("IndexDocument").field("fields", &self.fields).finish_non_exhaustive()
+        let all: Vec<_> = self.iter_fields_and_values().collect();
+        formatter.debug_struct("IndexDocument").field("fields", &all).finish_non_exhaustive()
     }
 }
 
-const ID: usize = 0;
-const SEQ_NO: usize = 1;
-
 impl IndexDocument {
-    /// A document that is found by its `_id` only.
-    pub fn new(fields: &Fields, id: &str) -> Self {
-        let first = [(fields.id, FieldValue::Text(id.to_owned())), (fields.seq_no, FieldValue::Unsigned(0))];
-        Self { fields: first.into(), budget: None }
+    /// A document that is found by its `_id` only. `names` are those of its mapping.
+    pub fn new(fields: &Arc<Fields>, names: &Arc<[Arc<str>]>, id: &str, source: Bytes) -> Self {
+        Self {
+            id: id.into(),
+            seq_no: 0,
+            source,
+            fields: fields.clone(),
+            names: names.clone(),
+            texts: Vec::new(),
+            overflow: Vec::new(),
+            values: Vec::new(),
+            present: Vec::new(),
+            budget: None,
+        }
     }
 
-    /// Adds a value.
-    pub fn add(&mut self, field: Field, value: FieldValue) {
-        self.fields.push((field, value));
+    /// Adds text to a slot.
+    pub fn add_text(&mut self, slot: usize, value: FieldValue) {
+        self.texts.push((self.fields.text[slot], value));
+    }
+
+    /// Adds encoded tokens of a text field without slot.
+    pub fn add_overflow(&mut self, name: u32, value: FieldValue) {
+        self.overflow.push((name, value));
+    }
+
+    /// Sets everything but text, and the names of fields the document has.
+    pub fn set_values(&mut self, values: Vec<Named>, present: Vec<u32>) {
+        (self.values, self.present) = (values, present);
+        self.values.shrink_to_fit();
+        self.present.shrink_to_fit();
     }
 
     /// The sequence number, known once the store has taken the operation.
     pub fn set_seq_no(&mut self, seq_no: u64) {
-        self.fields[SEQ_NO].1 = FieldValue::Unsigned(seq_no);
+        self.seq_no = seq_no;
     }
 
     /// The share of the write buffer this document stands for.
@@ -71,62 +128,116 @@ impl IndexDocument {
 
     /// Term of the `_id`.
     pub fn id_term(&self) -> Term {
-        match &self.fields[ID] {
-            (field, FieldValue::Text(id)) => Term::from_field_text(*field, id),
-            (field, _) => Term::from_field_text(*field, ""),
-        }
+        Term::from_field_text(self.fields.id, &self.id)
     }
 
-    /// The fields, for tests and for the explanation of a document.
-    pub fn fields(&self) -> &[(Field, FieldValue)] {
-        &self.fields
+    fn name(&self, name: u32) -> &str {
+        self.names.get(name as usize).map_or("", |name| name)
     }
 }
 
-/// A borrowed [`FieldValue`].
-#[derive(Debug, Clone, Copy)]
-pub struct ValueRef<'a>(&'a FieldValue);
+/// A value of an [`IndexDocument`], borrowed.
+#[derive(Clone, Copy)]
+pub enum ValueRef<'a> {
+    /// Text.
+    Text(&'a str),
+    /// A sequence number.
+    Unsigned(u64),
+    /// Any value of a field.
+    Value(&'a IndexDocument, &'a FieldValue),
+    /// A JSON field.
+    Object(&'a IndexDocument, &'a [Named]),
+}
+
+impl fmt::Debug for ValueRef<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.as_value() {
+            ReferenceValue::Leaf(leaf) => leaf.fmt(formatter),
+            ReferenceValue::Object(members) => formatter.debug_map().entries(members).finish(),
+            ReferenceValue::Array(_) => Ok(()),
+        }
+    }
+}
 
 impl<'a> Value<'a> for ValueRef<'a> {
     type ArrayIter = std::iter::Empty<Self>;
     type ObjectIter = ObjectIter<'a>;
 
     fn as_value(&self) -> ReferenceValue<'a, Self> {
-        let leaf = match self.0 {
-            FieldValue::Text(text) => ReferenceValueLeaf::Str(text),
-            FieldValue::Shared(text) => ReferenceValueLeaf::Str(text),
-            FieldValue::Tokens(tokens) => ReferenceValueLeaf::PreTokStr(Box::new(tokens.clone())),
-            FieldValue::Integer(value) => ReferenceValueLeaf::I64(*value),
-            FieldValue::Unsigned(value) => ReferenceValueLeaf::U64(*value),
-            FieldValue::Float(value) => ReferenceValueLeaf::F64(*value),
-            FieldValue::Boolean(value) => ReferenceValueLeaf::Bool(*value),
-            FieldValue::Object(entries) => return ReferenceValue::Object(ObjectIter(entries.iter())),
+        let leaf = match *self {
+            Self::Text(text) => ReferenceValueLeaf::Str(text),
+            Self::Unsigned(number) => ReferenceValueLeaf::U64(number),
+            Self::Value(document, value) => match value {
+                FieldValue::Slice { start, length } => {
+                    let (start, length) = (*start as usize, *length as usize);
+                    // It was text when the document was read, and bytes do not change.
+                    let bytes = document.source.get(start..start + length).unwrap_or_default();
+                    ReferenceValueLeaf::Str(std::str::from_utf8(bytes).unwrap_or_default())
+                }
+                FieldValue::Text(text) => ReferenceValueLeaf::Str(text),
+                FieldValue::Name(name) => ReferenceValueLeaf::Str(document.name(*name)),
+                FieldValue::Integer(value) => ReferenceValueLeaf::I64(*value),
+                FieldValue::Float(value) => ReferenceValueLeaf::F64(*value),
+                FieldValue::Boolean(value) => ReferenceValueLeaf::Bool(*value),
+            },
+            Self::Object(document, entries) => {
+                return ReferenceValue::Object(ObjectIter { document, entries: entries.iter() });
+            }
         };
         ReferenceValue::Leaf(leaf)
     }
 }
 
-/// Entries of a [`FieldValue::Object`].
+/// Members of a JSON field; a path may stand more than once.
 #[derive(Debug, Clone)]
-pub struct ObjectIter<'a>(std::slice::Iter<'a, (Arc<str>, FieldValue)>);
+pub struct ObjectIter<'a> {
+    document: &'a IndexDocument,
+    entries: std::slice::Iter<'a, Named>,
+}
 
 impl<'a> Iterator for ObjectIter<'a> {
     type Item = (&'a str, ValueRef<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next().map(|(path, value)| (&**path, ValueRef(value)))
+        let (name, value) = self.entries.next()?;
+        Some((self.document.name(*name), ValueRef::Value(self.document, value)))
     }
 }
 
 /// Fields of an [`IndexDocument`].
 #[derive(Debug, Clone)]
-pub struct FieldsIter<'a>(std::slice::Iter<'a, (Field, FieldValue)>);
+pub struct FieldsIter<'a> {
+    document: &'a IndexDocument,
+    at: usize,
+}
 
 impl<'a> Iterator for FieldsIter<'a> {
     type Item = (Field, ValueRef<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next().map(|(field, value)| (*field, ValueRef(value)))
+        let document = self.document;
+        let fields = &*document.fields;
+        loop {
+            let at = self.at;
+            self.at += 1;
+            return Some(match at {
+                0 => (fields.id, ValueRef::Text(&document.id)),
+                1 => (fields.seq_no, ValueRef::Unsigned(document.seq_no)),
+                2 if document.values.is_empty() => continue,
+                2 => (fields.values, ValueRef::Object(document, &document.values)),
+                3 if document.overflow.is_empty() => continue,
+                3 => (fields.text_overflow, ValueRef::Object(document, &document.overflow)),
+                at => {
+                    let at = at - 4;
+                    if let Some((field, value)) = document.texts.get(at) {
+                        (*field, ValueRef::Value(document, value))
+                    } else {
+                        let name = document.present.get(at - document.texts.len())?;
+                        (fields.field_names, ValueRef::Text(document.name(*name)))
+                    }
+                }
+            });
+        }
     }
 }
 
@@ -135,6 +246,6 @@ impl Document for IndexDocument {
     type FieldsValuesIter<'a> = FieldsIter<'a>;
 
     fn iter_fields_and_values(&self) -> FieldsIter<'_> {
-        FieldsIter(self.fields.iter())
+        FieldsIter { document: self, at: 0 }
     }
 }

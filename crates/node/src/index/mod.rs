@@ -19,9 +19,9 @@ use serde_json::json;
 use tantivy::Searcher;
 use tokio::sync::{oneshot, watch};
 
-pub use document::{FieldValue, IndexDocument};
+pub use document::{FieldValue, IndexDocument, Named};
 use schema::Fields;
-pub use tokens::encode as encode_tokens;
+pub use tokens::{MARK as TOKENS_MARK, encode as encode_tokens};
 pub use view::{DocumentReader, IndexView, StoredDocument};
 
 use crate::analysis::Analyzers;

@@ -75,6 +75,5 @@ pub fn schema() -> (Schema, Fields) {
 
 /// Registers the tokenizers the schema names. Every index that is opened or made needs them.
 pub fn register_tokenizers(index: &tantivy::Index) {
-    index.tokenizers().register("standard", crate::analysis::tantivy_standard());
     index.tokenizers().register(super::tokens::TOKENIZER, super::tokens::analyzer());
 }

@@ -57,11 +57,11 @@ pub fn text<'a>(value: &Json<'a>) -> Result<Cow<'a, str>, Refused> {
 ///
 /// # Errors
 /// When it does not fit.
-pub fn value(target: &Target, value: &Json<'_>) -> Result<Option<FieldValue>, Refused> {
+pub fn value(target: &Target, value: &Json<'_>, source: &[u8]) -> Result<Option<FieldValue>, Refused> {
     let mapping = &target.mapping;
     match &mapping.kind {
         FieldType::Text | FieldType::Alias { .. } => Ok(None),
-        FieldType::Keyword => keyword(mapping, value),
+        FieldType::Keyword => keyword(mapping, value, source),
         FieldType::Integer { min, max } => integer(mapping, *min, *max, value),
         FieldType::Float { .. } => float(mapping, value),
         FieldType::Boolean => boolean(value),
@@ -77,7 +77,7 @@ pub fn value(target: &Target, value: &Json<'_>) -> Result<Option<FieldValue>, Re
     }
 }
 
-fn keyword(mapping: &FieldMapping, value: &Json<'_>) -> Result<Option<FieldValue>, Refused> {
+fn keyword(mapping: &FieldMapping, value: &Json<'_>, source: &[u8]) -> Result<Option<FieldValue>, Refused> {
     let text = text(value)?;
     // Java counts UTF-16 units.
     let too_long = |above: usize| text.len() > above && text.encode_utf16().count() > above;
@@ -94,7 +94,7 @@ fn keyword(mapping: &FieldMapping, value: &Json<'_>) -> Result<Option<FieldValue
             prefix.join(", ")
         )));
     }
-    Ok(Some(FieldValue::Text(text.into_owned())))
+    Ok(Some(FieldValue::text(source, text)))
 }
 
 fn integer(
@@ -227,7 +227,7 @@ fn date(target: &Target, value: &Json<'_>) -> Result<Option<FieldValue>, Refused
 fn ip(value: &Json<'_>) -> Result<Option<FieldValue>, Refused> {
     let text = text(value)?;
     match canonical_ip(&text) {
-        Some(ip) => Ok(Some(FieldValue::Text(ip))),
+        Some(ip) => Ok(Some(FieldValue::Text(ip.into()))),
         None => Err(illegal(format!("'{text}' is not an IP string literal."))),
     }
 }

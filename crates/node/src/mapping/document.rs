@@ -5,19 +5,20 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::coerce::{self, Refused};
 use super::dynamic;
 use super::json::{self, Json};
 use super::locate::{self, Step};
-use super::plan::{Compiled, Leaf, ObjectPlan, Plan, Target};
+use super::plan::{Compiled, IGNORED_NAME, Leaf, ObjectPlan, Plan, Target};
 use super::tree::{ObjectNode, Tree};
 use super::types::{Dynamic, FieldType};
-use crate::analysis::VALUE_SEPARATOR;
+use crate::analysis::{Analyzers, VALUE_SEPARATOR};
 use crate::error::{ApiError, Result};
-use crate::index::schema::{Fields, IGNORED};
-use crate::index::{FieldValue, IndexDocument, encode_tokens};
+use crate::index::schema::Fields;
+use crate::index::{FieldValue, IndexDocument, Named, TOKENS_MARK, encode_tokens};
 
 /// Names a document cannot use at its top.
 const METADATA: [&str; 12] = [
@@ -95,16 +96,16 @@ fn bad_document(reason: String) -> ApiError {
 pub fn parse(
     tree: &Tree,
     compiled: &Compiled,
-    fields: &Fields,
+    fields: &Arc<Fields>,
     id: &str,
-    source: &[u8],
+    source: &Bytes,
     unknown: Unknown,
 ) -> Result<Parsed> {
     let document = json::read(source).map_err(|error| syntax_error(&error))?;
     let Json::Object(members) = document else {
         return Err(bad_document("Malformed content, must start with an object".to_owned()));
     };
-    let mut walk = Walk::new(compiled, unknown);
+    let mut walk = Walk::new(compiled, source, unknown);
     if let Err(failure) = walk.members(&compiled.root, &members) {
         return Err(explain(failure, id, source));
     }
@@ -180,19 +181,21 @@ fn explain(mut failure: Failure, id: &str, source: &[u8]) -> ApiError {
 
 struct Walk<'a> {
     compiled: &'a Compiled,
+    source: &'a Bytes,
     unknown: Unknown,
     found_unknown: bool,
-    values: Vec<(Arc<str>, FieldValue)>,
+    values: Vec<Named>,
     texts: Vec<(&'a Target, Vec<Cow<'a, str>>)>,
-    present: Vec<Arc<str>>,
+    present: Vec<u32>,
     /// Fields that left a value of the document out: too long (`ignore_above`) or malformed (`ignore_malformed`).
-    ignored: Vec<Arc<str>>,
+    ignored: Vec<u32>,
 }
 
 impl<'a> Walk<'a> {
-    fn new(compiled: &'a Compiled, unknown: Unknown) -> Self {
+    fn new(compiled: &'a Compiled, source: &'a Bytes, unknown: Unknown) -> Self {
         Self {
             compiled,
+            source,
             unknown,
             found_unknown: false,
             values: Vec::new(),
@@ -319,7 +322,7 @@ impl<'a> Walk<'a> {
             stored |= self.target(target, value)?;
         }
         if stored {
-            self.present.extend(leaf.parents.iter().cloned());
+            self.present.extend(leaf.parents.iter().copied());
         }
         if copy && !matches!(value, Json::Null) {
             for path in &leaf.targets[0].mapping.copy_to {
@@ -345,94 +348,89 @@ impl<'a> Walk<'a> {
             if !mapping.indexed {
                 return Ok(false);
             }
-            match self.texts.iter_mut().rev().find(|(known, _)| known.id == target.id) {
+            match self.texts.iter_mut().rev().find(|(known, _)| known.name == target.name) {
                 Some((_, texts)) => texts.push(text),
                 None => {
                     self.texts.push((target, vec![text]));
-                    self.present.push(target.path.clone());
+                    self.present.push(target.name);
                 }
             }
             return Ok(true);
         }
-        match coerce::value(target, &value) {
+        match coerce::value(target, &value, self.source) {
             Ok(Some(value)) => {
                 if mapping.indexed || mapping.doc_values {
-                    self.values.push((target.path.clone(), value));
-                    self.present.push(target.path.clone());
+                    self.values.push((target.name, value));
+                    self.present.push(target.name);
                     return Ok(true);
                 }
                 Ok(false)
             }
             Ok(None) => {
                 if mapping.kind == FieldType::Keyword {
-                    self.ignored.push(target.path.clone());
+                    self.ignored.push(target.name);
                 }
                 Ok(false)
             }
             Err(_) if mapping.ignore_malformed && !matches!(*value, Json::Object(_)) => {
-                self.ignored.push(target.path.clone());
+                self.ignored.push(target.name);
                 Ok(false)
             }
             Err(refused) => Err(refusal(target, &value, refused)),
         }
     }
 
-    fn finish(mut self, fields: &Fields, id: &str) -> IndexDocument {
-        let mut document = IndexDocument::new(fields, id);
-        let mut overflow = Vec::new();
+    fn finish(mut self, fields: &Arc<Fields>, id: &str) -> IndexDocument {
+        let mut document = IndexDocument::new(fields, &self.compiled.names, id, self.source.clone());
         for (target, texts) in self.texts {
             let values = texts.iter().map(|text| &**text);
-            match (target.mapping.slot, &target.analyzer) {
-                (Some(slot), None) => {
-                    document.add(fields.text[slot], FieldValue::Text(join(&texts)));
+            let marked = texts.iter().any(|text| text.starts_with(TOKENS_MARK));
+            let value = match &target.analyzer {
+                Some(analyzer) => FieldValue::Text(encode_tokens(&analyzer.pre_tokenized(values)).into()),
+                None if marked => {
+                    let standard = Analyzers::builtin().default_analyzer();
+                    FieldValue::Text(encode_tokens(&standard.pre_tokenized(values)).into())
                 }
-                (Some(slot), Some(analyzer)) => {
-                    document.add(fields.text[slot], FieldValue::Tokens(analyzer.pre_tokenized(values)));
-                }
-                (None, Some(analyzer)) => {
-                    let tokens = analyzer.pre_tokenized(values);
-                    overflow.push((target.path.clone(), FieldValue::Text(encode_tokens(&tokens))));
-                }
-                // Text without a slot always has its analyzer at hand, see `plan`.
-                (None, None) => {}
+                None => join(&self.source, texts),
+            };
+            match target.mapping.slot {
+                Some(slot) => document.add_text(slot, value),
+                // Its text is encoded, see `plan`.
+                None => document.add_overflow(target.name, value),
             }
-        }
-        if !overflow.is_empty() {
-            document.add(fields.text_overflow, FieldValue::Object(overflow));
         }
         self.ignored.sort_unstable();
         self.ignored.dedup();
-        for path in self.ignored {
-            self.values.push((IGNORED.into(), FieldValue::Shared(path)));
-        }
-        if !self.values.is_empty() {
-            document.add(fields.values, FieldValue::Object(distinct(self.values)));
-        }
+        distinct(&mut self.values, self.source);
+        let ignored = self.ignored.into_iter().map(|name| (IGNORED_NAME, FieldValue::Name(name)));
+        self.values.extend(ignored);
         self.present.sort_unstable();
         self.present.dedup();
-        for path in self.present {
-            document.add(fields.field_names, FieldValue::Shared(path));
-        }
+        document.set_values(self.values, self.present);
         document
     }
 }
 
 /// Strings of a field are a set, as Elasticsearch's keywords are; numbers keep their repetitions.
-fn distinct(mut values: Vec<(Arc<str>, FieldValue)>) -> Vec<(Arc<str>, FieldValue)> {
-    let several = values.windows(2).any(|pair| Arc::ptr_eq(&pair[0].0, &pair[1].0));
-    if several {
-        let mut seen: HashSet<(Arc<str>, String)> = HashSet::new();
-        values.retain(|(path, value)| match value {
-            FieldValue::Text(text) => seen.insert((path.clone(), text.clone())),
-            _ => true,
-        });
+fn distinct(values: &mut Vec<Named>, source: &[u8]) {
+    let mut names: Vec<u32> = values.iter().map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    if names.windows(2).all(|pair| pair[0] != pair[1]) {
+        return;
     }
-    values
+    let mut seen: HashSet<(u32, Box<[u8]>)> = HashSet::new();
+    values.retain(|(name, value)| match value.text_bytes(source) {
+        Some(text) => seen.insert((*name, text.into())),
+        None => true,
+    });
 }
 
-fn join(texts: &[Cow<'_, str>]) -> String {
-    if let [one] = texts {
-        return (**one).to_owned();
+/// Values of one field as one text.
+fn join(source: &[u8], mut texts: Vec<Cow<'_, str>>) -> FieldValue {
+    if texts.len() == 1
+        && let Some(text) = texts.pop()
+    {
+        return FieldValue::text(source, text);
     }
     let mut joined = String::with_capacity(texts.iter().map(|text| text.len() + 3).sum());
     for (at, text) in texts.iter().enumerate() {
@@ -441,7 +439,7 @@ fn join(texts: &[Cow<'_, str>]) -> String {
         }
         joined.push_str(text);
     }
-    joined
+    FieldValue::Text(joined.into())
 }
 
 fn owned(value: &Value) -> Json<'static> {

@@ -15,6 +15,7 @@ mod types;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 pub use coerce::canonical_ip;
@@ -109,20 +110,22 @@ impl Mapping {
     ///
     /// # Errors
     /// 400 as Elasticsearch words it.
-    pub fn document(&self, id: &str, source: &[u8], fields: &Fields) -> Result<Parsed> {
+    pub fn document(&self, id: &str, source: &Bytes, fields: &Arc<Fields>) -> Result<Parsed> {
         document::parse(&self.tree, &self.compiled, fields, id, source, Unknown::Dynamic)
     }
 
     /// Reads a document of the store again. It was accepted once; what the mapping says differently since then stays in
     /// its source.
-    pub fn reparse(&self, stored: &StoredDocument, fields: &Fields) -> IndexDocument {
+    pub fn reparse(&self, stored: &StoredDocument, fields: &Arc<Fields>) -> IndexDocument {
         match document::parse(&self.tree, &self.compiled, fields, &stored.id, &stored.source, Unknown::Ignore)
         {
             Ok(Parsed::Document(document)) => document,
-            Ok(Parsed::Extend(_)) => IndexDocument::new(fields, &stored.id),
+            Ok(Parsed::Extend(_)) => {
+                IndexDocument::new(fields, &self.compiled.names, &stored.id, stored.source.clone())
+            }
             Err(error) => {
                 tracing::warn!(id = stored.id, %error, "a stored document no longer fits its mapping");
-                IndexDocument::new(fields, &stored.id)
+                IndexDocument::new(fields, &self.compiled.names, &stored.id, stored.source.clone())
             }
         }
     }

@@ -11,7 +11,7 @@ use super::types::{Dynamic, FieldMapping, FieldTable, FieldType};
 use crate::analysis::{Analyzer, Analyzers};
 use crate::dates::{DEFAULT_FORMAT, DateFormat};
 use crate::error::{ApiError, Result};
-use crate::index::schema::TEXT_SLOTS;
+use crate::index::schema::{IGNORED, TEXT_SLOTS};
 
 /// An object of the document.
 #[derive(Debug)]
@@ -40,8 +40,8 @@ pub enum Plan {
 /// A field with its multi-fields.
 #[derive(Debug)]
 pub struct Leaf {
-    /// The objects around it.
-    pub parents: Arc<[Arc<str>]>,
+    /// The objects around it, by number of their name.
+    pub parents: Arc<[u32]>,
     /// The field itself first.
     pub targets: Vec<Target>,
 }
@@ -49,8 +49,8 @@ pub struct Leaf {
 /// One searchable field.
 #[derive(Debug)]
 pub struct Target {
-    /// Number within the mapping.
-    pub id: usize,
+    /// Number of its path among [`Compiled::names`].
+    pub name: u32,
     /// Full path.
     pub path: Arc<str>,
     /// What the mapping says.
@@ -72,14 +72,19 @@ pub struct Compiled {
     pub leaves: HashMap<Box<str>, Arc<Leaf>>,
     /// Text slots by path.
     pub slots: BTreeMap<String, usize>,
+    /// Paths of fields and objects, in the order of their numbers; [`IGNORED_NAME`] first.
+    pub names: Arc<[Arc<str>]>,
 }
+
+/// Number of the name `_ignored`.
+pub const IGNORED_NAME: u32 = 0;
 
 struct Compiler<'a> {
     analyzers: &'a Analyzers,
     table: FieldTable,
     leaves: HashMap<Box<str>, Arc<Leaf>>,
     slots: BTreeMap<String, usize>,
-    next_id: usize,
+    names: Vec<Arc<str>>,
 }
 
 /// Compiles a mapping. Fields of `slots` keep their slot, because documents are in it already.
@@ -92,10 +97,16 @@ pub fn compile(tree: &Tree, slots: &BTreeMap<String, usize>, analyzers: &Analyze
         table: FieldTable::default(),
         leaves: HashMap::new(),
         slots: slots.clone(),
-        next_id: 0,
+        names: vec![IGNORED.into()],
     };
     let root = compiler.object("", &tree.root, Dynamic::True, &Arc::from([]))?;
-    Ok(Compiled { root, table: compiler.table, leaves: compiler.leaves, slots: compiler.slots })
+    Ok(Compiled {
+        root,
+        table: compiler.table,
+        leaves: compiler.leaves,
+        slots: compiler.slots,
+        names: compiler.names.into(),
+    })
 }
 
 impl Compiler<'_> {
@@ -104,7 +115,7 @@ impl Compiler<'_> {
         path: &str,
         node: &ObjectNode,
         inherited: Dynamic,
-        parents: &Arc<[Arc<str>]>,
+        parents: &Arc<[u32]>,
     ) -> Result<ObjectPlan> {
         let dynamic = node.dynamic.unwrap_or(inherited);
         let mut children = HashMap::new();
@@ -113,8 +124,8 @@ impl Compiler<'_> {
             let plan = match child {
                 Node::Object(object) => {
                     self.table.objects.insert(full.clone());
-                    let around: Arc<[Arc<str>]> =
-                        parents.iter().cloned().chain([Arc::from(full.as_str())]).collect();
+                    let own = self.name(&full);
+                    let around: Arc<[u32]> = parents.iter().copied().chain([own]).collect();
                     Plan::Object(self.object(&full, object, dynamic, &around)?)
                 }
                 Node::Field(field) => self.leaf(&full, field, parents)?,
@@ -124,7 +135,7 @@ impl Compiler<'_> {
         Ok(ObjectPlan { path: path.into(), dynamic, enabled: node.enabled.unwrap_or(true), children })
     }
 
-    fn leaf(&mut self, path: &str, field: &FieldNode, parents: &Arc<[Arc<str>]>) -> Result<Plan> {
+    fn leaf(&mut self, path: &str, field: &FieldNode, parents: &Arc<[u32]>) -> Result<Plan> {
         let main = self.target(path, path, field)?;
         if matches!(main.mapping.kind, FieldType::Alias { .. }) {
             return Ok(Plan::Alias);
@@ -174,9 +185,14 @@ impl Compiler<'_> {
         };
         let mapping = Arc::new(mapping);
         self.table.fields.insert(path.to_owned(), mapping.clone());
-        let id = self.next_id;
-        self.next_id += 1;
-        Ok(Target { id, path: path.into(), mapping, analyzer, format })
+        let name = self.name(path);
+        Ok(Target { name, path: path.into(), mapping, analyzer, format })
+    }
+
+    fn name(&mut self, path: &str) -> u32 {
+        self.names.push(path.into());
+        // A mapping of 2^32 fields does not fit into memory.
+        u32::try_from(self.names.len() - 1).unwrap_or(u32::MAX)
     }
 
     fn analyzer(&self, name: &str) -> Result<Arc<Analyzer>> {
