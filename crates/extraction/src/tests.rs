@@ -165,3 +165,71 @@ fn files_past_the_limit_are_not_read() {
         Err(ExtractionError::TooLarge { bytes: MAX_INPUT_BYTES + 1 })
     );
 }
+
+/// Numbers that are the same in each run (SplitMix64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % limit as u64).unwrap()
+    }
+}
+
+#[test]
+fn no_file_makes_it_panic_or_exceed_the_limit() {
+    const PIECES: [&[u8]; 34] = [
+        b"<html>",
+        b"<p>",
+        b"</p>",
+        b"<script>",
+        b"</script>",
+        b"<title>",
+        b"</title>",
+        b"<svg",
+        b"/>",
+        b">",
+        b"<!--",
+        b"-->",
+        b"<?xml version='1.0' encoding='utf-16'?>",
+        b"<?xml version=\"1.0\"?>",
+        b"<a b='c'>",
+        b"</a>",
+        b"<![CDATA[",
+        b"]]>",
+        b"&amp;",
+        b"&#x110000;",
+        b"&#0;",
+        b"&bogus;",
+        b"<!DOCTYPE a [<!ENTITY b 'c'>]>",
+        b"<meta charset=shift_jis>",
+        b"<pre>",
+        b"\xff\xfe",
+        b"\xef\xbb\xbf",
+        b"\xe9",
+        b"\xf0\x9f\x98\x80",
+        b" \n\t",
+        b"text",
+        b"<textarea>",
+        b"<template>",
+        b"\x00",
+    ];
+    let mut numbers = Numbers(7);
+    for round in 0..5_000 {
+        let mut file = Vec::new();
+        for _ in 0..numbers.below(12) {
+            file.extend_from_slice(PIECES[numbers.below(PIECES.len())]);
+        }
+        let limit = numbers.below(20);
+        let extension = [None, Some("html"), Some("xml"), Some("txt")][numbers.below(4)];
+        let content_type = [None, Some("text/html; charset=utf-16"), Some("image/svg+xml")][numbers.below(3)];
+        let options = Options { extension, content_type, max_characters: Some(limit) };
+        if let Ok(extracted) = extract(&file, &options) {
+            assert!(extracted.text.chars().count() <= limit, "round {round}: {file:?}");
+        }
+        let _ = is_text(&file);
+    }
+}

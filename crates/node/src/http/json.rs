@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value, json};
+use serde_json::{Map, Number, Value};
 
 use crate::error::{ApiError, Result};
 
@@ -28,8 +28,12 @@ pub fn parse_error(error: &serde_json::Error) -> ApiError {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     let text = text.strip_suffix(place.as_str()).unwrap_or(&text);
-    ApiError::new(StatusCode::BAD_REQUEST, outer, format!("[{}:{}] {text}", error.line(), error.column()))
-        .with("caused_by", json!({ "type": inner, "reason": text }))
+    let reason = if error.is_eof() {
+        format!("[{}:{}] Unexpected end of file", error.line(), error.column() + 1)
+    } else {
+        format!("[{}:{}] {text}", error.line(), error.column())
+    };
+    ApiError::new(StatusCode::BAD_REQUEST, outer, reason).because(inner, text)
 }
 
 struct Strict;
@@ -114,7 +118,7 @@ mod tests {
         assert!(error.reason.starts_with("[1:") && error.reason.contains("Duplicate field 'a'"), "{error}");
         let error = parse(br#"{"a""#).unwrap_err();
         assert_eq!(error.kind, "x_content_e_o_f_exception");
-        assert!(error.reason.starts_with("[1:4] "), "{error}");
+        assert_eq!(error.reason, "[1:5] Unexpected end of file");
         assert!(parse(b"{} {}").is_err());
     }
 }
