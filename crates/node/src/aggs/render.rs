@@ -509,9 +509,15 @@ fn extended(stats: &Stats, body: &mut Map<String, Value>) {
 
 /// A number in words, for types that have them.
 #[allow(clippy::cast_possible_truncation)]
+/// The year 9999 ends here, in milliseconds since 1970.
+const LAST_DATE_MS: f64 = 253_402_207_200_000.0;
+
 fn as_string(value: f64, style: &Style) -> Result<Option<String>> {
     Ok(match style {
-        Style::Date { format } => Some(dates::format(value as i64, format.as_deref(), None)?),
+        // A sum of dates can lie past the last year that can be written: it is answered as a number alone.
+        Style::Date { format } if value.abs() < LAST_DATE_MS => {
+            Some(dates::format(value as i64, format.as_deref(), None)?)
+        }
         Style::Boolean => Some((value != 0.0).to_string()),
         _ => None,
     })

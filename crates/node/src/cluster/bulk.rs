@@ -568,6 +568,8 @@ impl Cluster {
                 Parsed::Extend(new) => self.change_index(index, |state| {
                     let extended = state.mapping.extended(&new, &state.analyzers, state.meta.limits());
                     let mapping = extended.map_err(|error| over_limit(&error, source))?;
+                    // A document that is refused leaves the mapping as it was.
+                    mapping.document(id, source, index.fields())?;
                     Ok(IndexState { mapping: Arc::new(mapping), ..state.clone() })
                 })?,
             }

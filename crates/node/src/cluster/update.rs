@@ -85,6 +85,21 @@ impl UpdateBody {
         Ok(update)
     }
 
+    /// What a demanded sequence number rules out, as Elasticsearch words it.
+    pub fn conditional_problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.retry_on_conflict > 0 {
+            problems.push("compare and write operations can not be retried".to_owned());
+        }
+        if self.doc_as_upsert {
+            problems.push("compare and write operations can not be used with upsert".to_owned());
+        }
+        if self.upsert.is_some() {
+            problems.push("upsert requests don't support `if_seq_no` and `if_primary_term`".to_owned());
+        }
+        problems
+    }
+
     /// The document an upsert writes; `None` when a missing document is an error.
     pub fn insert(&self) -> Option<Value> {
         match (&self.upsert, &self.doc) {

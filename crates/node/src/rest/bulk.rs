@@ -15,6 +15,7 @@ use crate::http::{self, Request, Response, Route};
 use crate::mapping::{Json, read_json};
 use crate::node::Node;
 use crate::search::source::SourceFilter;
+use crate::store::Condition;
 
 pub(super) fn routes() -> Vec<Route<Node>> {
     vec![
@@ -222,6 +223,9 @@ fn parse(body: &Bytes, defaults: &Defaults) -> Result<Vec<Line>> {
             problems.push("id is missing".to_owned());
         }
         problems.extend(line.op.id.as_deref().and_then(check_id));
+        if let (Action::Update(update), Condition::At { .. }) = (&line.op.action, line.op.condition) {
+            problems.extend(update.conditional_problems());
+        }
     }
     if found.is_empty() {
         problems.push("no requests added".to_owned());

@@ -6,13 +6,14 @@ use std::sync::atomic::Ordering;
 use axum::http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::write::{ack_params, condition, refresh};
+use super::write::{ack_params, condition, refresh, validations};
 use crate::cluster::{Action, BulkOp, ItemResult, Outcome, UpdateBody, WriteResult, blocking, validation};
 use crate::error::{ApiError, Result};
 use crate::http::{Params, Request, Response, Route};
 use crate::index::{Index, StoredDocument};
 use crate::node::Node;
 use crate::search::source::SourceFilter;
+use crate::store::Condition;
 
 pub(super) fn routes() -> Vec<Route<Node>> {
     vec![
@@ -167,6 +168,12 @@ async fn update(node: Arc<Node>, mut request: Request) -> Result<Response> {
     body.source = filter.is_some().then(|| true.into());
     if let Some(problem) = check_id(&id) {
         return Err(validation(&problem));
+    }
+    if matches!(condition, Condition::At { .. }) {
+        let problems = body.conditional_problems();
+        if !problems.is_empty() {
+            return Err(validations(&problems));
+        }
     }
     let mut op = BulkOp::new(target, Some(id), Action::Update(body));
     op.condition = condition;
@@ -431,7 +438,7 @@ fn wanted_documents(body: &Value, default: Option<&str>, filter: &SourceFilter) 
     if wanted.is_empty() {
         problems.push("no documents to get".to_owned());
     }
-    if problems.is_empty() { Ok(wanted) } else { Err(super::write::validations(&problems)) }
+    if problems.is_empty() { Ok(wanted) } else { Err(validations(&problems)) }
 }
 
 fn text(value: &Value) -> Result<String> {
