@@ -219,7 +219,9 @@ impl Cluster {
         let held: Vec<_> = indexes.iter().map(|index| index.change()).collect();
         let changes: Vec<_> = indexes.iter().map(|index| (INDEX, index.name(), None)).collect();
         self.store.meta_write(&changes)?;
-        indexes.iter().for_each(|index| index.mark_deleted());
+        for index in &indexes {
+            index.mark_deleted();
+        }
         drop(held);
         self.set_indexes(|all| {
             for index in &indexes {

@@ -197,7 +197,7 @@ impl Cluster {
     ///
     /// # Errors
     /// 400 for settings that are unknown, fixed or badly typed.
-    pub fn put_settings(&self, index: &Index, body: &Value, preserve: bool) -> Result<()> {
+    pub fn put_settings(&self, index: &Arc<Index>, body: &Value, preserve: bool) -> Result<()> {
         // `{"settings": {..}}` and the settings themselves are both allowed.
         let body = match body {
             Value::Object(members) if members.len() == 1 && members.contains_key("settings") => {
@@ -229,7 +229,9 @@ impl Cluster {
             let old = &state.meta;
             let meta = IndexMeta::new(old.uuid.clone(), old.created_ms, settings, old.aliases.clone())?;
             Ok(IndexState { meta: Arc::new(meta), ..state.clone() })
-        })
+        })?;
+        self.writer.schedule(index.clone());
+        Ok(())
     }
 }
 

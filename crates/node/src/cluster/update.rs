@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use axum::http::StatusCode;
 
 use crate::error::{ApiError, Result};
+use crate::mapping::parse_boolean;
 
 /// The body of an update.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,9 +50,9 @@ impl UpdateBody {
                 ("doc", Value::Object(doc)) => update.doc = Some(doc),
                 ("upsert", value @ Value::Object(_)) => update.upsert = Some(value),
                 ("doc_as_upsert", value) => {
-                    update.doc_as_upsert = crate::mapping::parse_boolean(&key, &value)?
+                    update.doc_as_upsert = parse_boolean(&key, &value)?;
                 }
-                ("detect_noop", value) => update.detect_noop = crate::mapping::parse_boolean(&key, &value)?,
+                ("detect_noop", value) => update.detect_noop = parse_boolean(&key, &value)?,
                 ("_source", value) => update.source = Some(value),
                 ("script" | "scripted_upsert", _) => {
                     return Err(ApiError::illegal_argument("failed to execute script")

@@ -1,7 +1,7 @@
 //! The tantivy side of one index, owned by one thread: catches up with the store at start, applies operations in the
 //! store's order, and publishes a view at each refresh.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -45,14 +45,15 @@ pub(super) struct Engine {
 }
 
 /// The thread of one index.
-pub(super) fn run(index: Arc<Index>, folder: PathBuf, start: Marker, inbox: &Receiver<Message>) {
-    let mut engine = match Engine::open(index.clone(), folder.clone(), &start.snapshot, start.next_seq_no) {
+pub(super) fn run(index: &Arc<Index>, folder: &Path, start: Marker, inbox: &Receiver<Message>) {
+    let mut engine = match Engine::open(index.clone(), folder.to_owned(), &start.snapshot, start.next_seq_no)
+    {
         Ok(engine) => {
             engine.publish(start.snapshot, start.next_seq_no);
             Some(engine)
         }
         Err(error) => {
-            fail(&index, &error);
+            fail(index, &error);
             None
         }
     };
@@ -68,11 +69,13 @@ pub(super) fn run(index: Arc<Index>, folder: PathBuf, start: Marker, inbox: &Rec
                 let (marker, reply) = marker.split();
                 let result = match &mut engine {
                     Some(engine) => engine.refresh(marker),
-                    None => Engine::open(index.clone(), folder.clone(), &marker.snapshot, marker.next_seq_no)
-                        .map(|opened| {
-                            opened.publish(marker.snapshot, marker.next_seq_no);
-                            engine = Some(opened);
-                        }),
+                    None => {
+                        Engine::open(index.clone(), folder.to_owned(), &marker.snapshot, marker.next_seq_no)
+                            .map(|opened| {
+                                opened.publish(marker.snapshot, marker.next_seq_no);
+                                engine = Some(opened);
+                            })
+                    }
                 };
                 index.refresh_done();
                 if let Some(reply) = reply {
@@ -85,14 +88,14 @@ pub(super) fn run(index: Arc<Index>, folder: PathBuf, start: Marker, inbox: &Rec
             Err(RecvTimeoutError::Timeout) => Ok(()),
         };
         if let Err(error) = result {
-            fail(&index, &error);
+            fail(index, &error);
             engine = None;
         }
         if last_used.elapsed() > IDLE
             && let Some(engine) = &mut engine
             && let Err(error) = engine.close()
         {
-            fail(&index, &error);
+            fail(index, &error);
         }
     }
     if let Some(mut engine) = engine
@@ -265,7 +268,7 @@ impl Drop for Engine {
 }
 
 /// The tantivy index in the folder, and the sequence number up to which it is complete.
-fn open_folder(folder: &PathBuf) -> Result<(tantivy::Index, u64)> {
+fn open_folder(folder: &Path) -> Result<(tantivy::Index, u64)> {
     let tantivy = tantivy::Index::open_in_dir(folder)?;
     if tantivy.schema() != schema::schema().0 {
         return Err(ApiError::internal("its schema is of another version"));
@@ -286,7 +289,7 @@ fn open_folder(folder: &PathBuf) -> Result<(tantivy::Index, u64)> {
     Ok((tantivy, payload.next_seq_no))
 }
 
-fn create_folder(folder: &PathBuf) -> Result<tantivy::Index> {
+fn create_folder(folder: &Path) -> Result<tantivy::Index> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(ApiError::internal(error)),
         _ => {}

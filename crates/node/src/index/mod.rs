@@ -213,7 +213,7 @@ impl Index {
         let own = index.clone();
         let thread = std::thread::Builder::new()
             .name(format!("index {name}"))
-            .spawn(move || engine::run(own, folder, start, &messages))
+            .spawn(move || engine::run(&own, &folder, start, &messages))
             .map_err(ApiError::internal)?;
         *lock(&index.thread) = Some(thread);
         writer.register(index.clone());

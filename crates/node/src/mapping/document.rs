@@ -56,7 +56,7 @@ pub enum Unknown {
 
 /// An error on its way up through the document.
 struct Failure {
-    error: Problem,
+    error: Box<Problem>,
     /// Innermost first.
     steps: Vec<Step>,
 }
@@ -82,7 +82,7 @@ impl Failure {
 type Walked = std::result::Result<(), Failure>;
 
 fn placed(kind: &'static str, reason: String) -> Failure {
-    Failure { error: Problem::Placed { kind, reason, key: false }, steps: Vec::new() }
+    Failure { error: Box::new(Problem::Placed { kind, reason, key: false }), steps: Vec::new() }
 }
 
 fn bad_document(reason: String) -> ApiError {
@@ -142,7 +142,7 @@ fn explain(mut failure: Failure, id: &str, source: &[u8]) -> ApiError {
         let (line, column) = locate::find(source, &failure.steps, of).unwrap_or((1, 1));
         format!("[{line}:{column}]")
     };
-    match failure.error {
+    match *failure.error {
         Problem::Value { field, type_name, preview, refused, is_object } => {
             let at = place(if is_object { locate::Of::End } else { locate::Of::Value });
             let reason = format!(
@@ -221,7 +221,7 @@ impl<'a> Walk<'a> {
         }
         if plan.path.is_empty() && METADATA.contains(&key) {
             return Err(Failure {
-                error: Problem::Metadata { field: key.to_owned(), preview: value.to_string() },
+                error: Box::new(Problem::Metadata { field: key.to_owned(), preview: value.to_string() }),
                 steps: Vec::new(),
             });
         }
@@ -391,7 +391,7 @@ impl<'a> Walk<'a> {
                     let standard = Analyzers::builtin().default_analyzer();
                     FieldValue::Text(encode_tokens(&standard.pre_tokenized(values)).into())
                 }
-                None => join(&self.source, texts),
+                None => join(self.source, texts),
             };
             match target.mapping.slot {
                 Some(slot) => document.add_text(slot, value),
@@ -457,13 +457,13 @@ fn owned(value: &Value) -> Json<'static> {
 
 fn refusal(target: &Target, value: &Json<'_>, refused: Refused) -> Failure {
     Failure {
-        error: Problem::Value {
+        error: Box::new(Problem::Value {
             field: target.path.to_string(),
             type_name: target.mapping.type_name.clone(),
             preview: value.to_string(),
             refused,
             is_object: matches!(value, Json::Object(_)),
-        },
+        }),
         steps: Vec::new(),
     }
 }
@@ -474,7 +474,7 @@ fn alias(name: &str) -> Failure {
 
 /// Elasticsearch's rules for names, and control characters refused: tantivy separates paths with them.
 fn check_key(key: &str) -> Walked {
-    let problem = |reason: String| Err(Failure { error: Problem::Key(reason), steps: Vec::new() });
+    let problem = |reason: String| Err(Failure { error: Box::new(Problem::Key(reason)), steps: Vec::new() });
     if key.is_empty() {
         return problem("field name cannot be an empty string".to_owned());
     }

@@ -196,8 +196,8 @@ impl<'de> Visitor<'de> for Seed {
         if members.len() > 32 {
             let mut keys: Vec<&str> = members.iter().map(|(key, _)| &**key).collect();
             keys.sort_unstable();
-            if let Some(twice) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
-                return Err(de::Error::custom(format!("Duplicate field '{}'", twice[0])));
+            if let Some(twice) = keys.iter().zip(&keys[1..]).find(|(a, b)| a == b) {
+                return Err(de::Error::custom(format!("Duplicate field '{}'", twice.0)));
             }
         }
         Ok(Json::Object(members))

@@ -57,9 +57,9 @@ pub fn find(source: &[u8], steps: &[Step], of: Of) -> Option<(usize, usize)> {
         }
     };
     let before = source.get(..offset)?;
-    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-    let column = 1 + before.iter().rev().take_while(|byte| **byte != b'\n').count();
-    Some((line, column))
+    // Counting starts at 1, and splitting nothing gives one line.
+    let lines: Vec<&[u8]> = before.split(|byte| *byte == b'\n').collect();
+    Some((lines.len(), 1 + lines.last().map_or(0, |line| line.len())))
 }
 
 struct Scan<'a> {

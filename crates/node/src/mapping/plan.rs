@@ -160,9 +160,10 @@ impl Compiler<'_> {
             if !field.params.contains_key("search_analyzer") {
                 let name = match self.analyzers.get("default_search") {
                     Some(_) if !field.params.contains_key("analyzer") => "default_search",
-                    _ => &mapping.analyzer,
-                };
-                mapping.search_analyzer = name.to_owned();
+                    _ => mapping.analyzer.as_str(),
+                }
+                .to_owned();
+                mapping.search_analyzer = name;
             }
             let found = self.analyzer(&mapping.analyzer)?;
             self.analyzer(&mapping.search_analyzer)?;

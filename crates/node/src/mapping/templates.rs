@@ -143,7 +143,7 @@ impl DynamicTemplate {
                             "template [{name}] must have an object as [mapping]"
                         )));
                     };
-                    template.mapping = mapping.clone();
+                    template.mapping.clone_from(mapping);
                     mapped = true;
                 }
                 "match_mapping_type" => template.types = types(value)?,

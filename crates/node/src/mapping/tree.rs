@@ -310,7 +310,7 @@ fn multi_fields(path: &str, fields: &Value) -> Result<BTreeMap<String, FieldNode
             };
             let field = FieldNode::parse(&full, body)?;
             if field.type_name == "alias" {
-                return Err(bad_mapping(format!("Type [alias] cannot be used in multi field")));
+                return Err(bad_mapping("Type [alias] cannot be used in multi field"));
             }
             if !field.multi.is_empty() {
                 return Err(bad_mapping(format!("multi fields of [{full}] cannot have multi fields on this node")));

@@ -50,7 +50,7 @@ async fn bulk(node: Arc<Node>, mut request: Request) -> Result<Response> {
         routing: request.params.string("routing"),
         pipeline: request.params.string("pipeline"),
         require_alias: request.params.bool("require_alias", false)?,
-        filter: source_params(&mut request.params)?,
+        filter: source_params(&mut request.params),
     };
     let refresh = refresh(&mut request.params)?;
     ack_params(&mut request.params)?;

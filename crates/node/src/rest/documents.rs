@@ -152,7 +152,7 @@ async fn update(node: Arc<Node>, mut request: Request) -> Result<Response> {
     let condition = condition(&mut request.params)?;
     ack_params(&mut request.params)?;
     let retries = request.params.int("retry_on_conflict")?.unwrap_or(0);
-    let filter = source_params(&mut request.params)?;
+    let filter = source_params(&mut request.params);
     let routing = request.params.string("routing");
     let require_alias = request.params.bool("require_alias", false)?;
     request.params.accept(&["lang"]);
@@ -199,11 +199,11 @@ pub(super) fn update_get(result: &WriteResult, filter: &SourceFilter, source: &[
 }
 
 /// `_source`, `_source_includes` and `_source_excludes` of the URL.
-pub(super) fn source_params(params: &mut Params) -> Result<Option<SourceFilter>> {
+pub(super) fn source_params(params: &mut Params) -> Option<SourceFilter> {
     let source = params.string("_source");
     let includes = params.string("_source_includes");
     let excludes = params.string("_source_excludes");
-    Ok(SourceFilter::parse_url(source.as_deref(), includes.as_deref(), excludes.as_deref()))
+    SourceFilter::parse_url(source.as_deref(), includes.as_deref(), excludes.as_deref())
 }
 
 /// A realtime read with the parameters all reads share.
@@ -213,7 +213,7 @@ async fn read(
 ) -> Result<(Arc<Index>, String, Option<StoredDocument>, SourceFilter)> {
     let target = request.required_segment("index")?.to_owned();
     let id = request.required_segment("id")?.to_owned();
-    let filter = source_params(&mut request.params)?.unwrap_or_default();
+    let filter = source_params(&mut request.params).unwrap_or_default();
     let refresh = request.params.bool("refresh", false)?;
     let realtime = request.params.bool("realtime", true)?;
     let version = request.params.long("version")?;
@@ -364,7 +364,7 @@ struct Wanted {
 
 async fn mget(node: Arc<Node>, mut request: Request) -> Result<Response> {
     let default = request.segment("index").map(str::to_owned);
-    let filter = source_params(&mut request.params)?.unwrap_or_default();
+    let filter = source_params(&mut request.params).unwrap_or_default();
     let refresh = request.params.bool("refresh", false)?;
     request.params.bool("realtime", true)?;
     request.params.accept(&["routing", "preference"]);

@@ -54,6 +54,10 @@ pub enum Condition {
 
 /// What an operation writes.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are documents, and a box would cost each an allocation"
+)]
 pub enum Change {
     /// A document, as [`super::live_row`] and as the index takes it.
     Put {
@@ -103,6 +107,7 @@ enum Command {
     Write(WriteRequest),
     Refresh(Arc<Index>, oneshot::Sender<Result<()>>),
     Register(Arc<Index>),
+    Schedule(Arc<Index>),
     Forget(Arc<str>),
     Stop,
 }
@@ -155,6 +160,11 @@ impl StoreWriter {
     pub fn register(&self, index: Arc<Index>) {
         // A stopped thread needs no registration.
         drop(self.commands.send(Command::Register(index)));
+    }
+
+    /// Refreshes an index at the next moment if it changed: its refreshes may have been off until now.
+    pub fn schedule(&self, index: Arc<Index>) {
+        drop(self.commands.send(Command::Schedule(index)));
     }
 
     /// Ends housekeeping of a deleted index.
@@ -236,6 +246,11 @@ impl Writer {
                     index.send(Message::refresh(&index, self.store.snapshot(), Some(reply)));
                 }
                 Ok(Command::Register(index)) => self.register(index),
+                Ok(Command::Schedule(index)) => {
+                    if let Some(kept) = self.indexes.get_mut(index.uuid()).filter(|_| !index.is_current()) {
+                        kept.due = index.refresh_interval().map(|_| Instant::now());
+                    }
+                }
                 Ok(Command::Forget(uuid)) => {
                     self.indexes.remove(&uuid);
                 }

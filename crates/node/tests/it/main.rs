@@ -1,6 +1,8 @@
 //! Integration tests of the embedded node, all over its HTTP API.
 
+mod bulk;
 mod documents;
+mod indices;
 mod kill;
 mod scenarios;
 mod search;

@@ -20,11 +20,21 @@ impl TestNode {
         Self { handle: Some(handle), folder, client: reqwest::Client::new() }
     }
 
-    /// Stops cleanly and starts again on the same folder.
-    pub async fn restart(&mut self) {
+    /// Stops cleanly.
+    pub async fn stop(&mut self) {
         self.handle.take().expect("running").shutdown().await;
+    }
+
+    /// Starts on the same folder.
+    pub async fn start_again(&mut self) {
         let options = NodeOptions::local(self.folder.path(), 0);
         self.handle = Some(Node::start(options).await.expect("a node"));
+    }
+
+    /// Stops cleanly and starts again.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        self.start_again().await;
     }
 
     pub fn folder(&self) -> &std::path::Path {
@@ -68,7 +78,11 @@ impl TestNode {
 
     /// Sends lines to `_bulk`.
     pub async fn bulk(&self, path: &str, lines: &[Value]) -> Value {
-        let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let mut body = String::new();
+        for line in lines {
+            body.push_str(&line.to_string());
+            body.push('\n');
+        }
         let (status, answer) = self.raw("POST", path, body).await;
         assert_eq!(status, 200, "{answer}");
         answer
