@@ -45,6 +45,7 @@ pub(super) async fn targets(node: &Node, expression: &str, options: IndicesOptio
     for resolved in node.cluster.resolve(expression, options)? {
         let mut target = Target::new(resolved.index.view().await?, resolved.filter);
         target.window = resolved.index.settings().max_result_window();
+        target.index = Some(resolved.index);
         targets.push(target);
     }
     Ok(targets)

@@ -49,6 +49,18 @@ struct Context {
     kind: Kind,
 }
 
+impl Context {
+    /// Whether an index it searches was deleted. A page in the making is left alone.
+    fn is_orphaned(&self) -> bool {
+        match &self.kind {
+            Kind::Pit(targets) => targets.iter().any(Target::is_deleted),
+            Kind::Scroll(scroll) => {
+                scroll.try_lock().is_ok_and(|scroll| scroll.targets.iter().any(Target::is_deleted))
+            }
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Kind {
     Pit(Arc<Vec<Target>>),
@@ -176,10 +188,10 @@ impl Contexts {
         self.lock().open.len()
     }
 
-    /// Lets go of what expired.
+    /// Lets go of what expired, or lost an index.
     pub fn reap(&self) {
         let now = Instant::now();
-        self.lock().open.retain(|_, context| context.expires > now);
+        self.lock().open.retain(|_, context| context.expires > now && !context.is_orphaned());
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -221,7 +233,7 @@ impl Contexts {
         let now = Instant::now();
         let mut state = self.lock();
         let context = state.open.get_mut(&key)?;
-        if context.expires <= now {
+        if context.expires <= now || context.is_orphaned() {
             state.open.remove(&key);
             return None;
         }

@@ -15,7 +15,7 @@ use super::runs::RunCache;
 use super::shard_failure;
 use crate::aggs::Partials;
 use crate::error::{ApiError, Result};
-use crate::index::IndexView;
+use crate::index::{Index, IndexView};
 use crate::query::{self, Clause, QueryContext};
 
 /// One index of a search.
@@ -27,13 +27,20 @@ pub struct Target {
     pub filter: Option<Value>,
     /// `index.max_result_window`.
     pub window: usize,
+    /// The index, to see whether it was deleted since; `None` where there is only a view.
+    pub index: Option<Arc<Index>>,
     runs: Arc<RunCache>,
 }
 
 impl Target {
     /// An index as a search, scroll or point in time sees it from now on.
     pub fn new(view: IndexView, filter: Option<Value>) -> Self {
-        Self { view, filter, window: RESULT_WINDOW, runs: Arc::default() }
+        Self { view, filter, window: RESULT_WINDOW, index: None, runs: Arc::default() }
+    }
+
+    /// Whether the index was deleted after the view was taken.
+    pub(super) fn is_deleted(&self) -> bool {
+        self.index.as_ref().is_some_and(|index| index.is_deleted())
     }
 
     /// Runs of its segments, found once for all pages.

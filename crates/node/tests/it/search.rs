@@ -105,7 +105,7 @@ async fn pages_of_a_point_in_time_come_in_the_order_of_writing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn contexts_expire_and_are_gone_after_a_restart() {
+async fn contexts_end_by_time_by_deletion_and_by_restart() {
     let mut node = filled().await;
     let (_, page) = node.post("/docs/_search?scroll=1ms", json!({"size": 1})).await;
     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -114,6 +114,12 @@ async fn contexts_expire_and_are_gone_after_a_restart() {
         (status, &lost["error"]["caused_by"]["type"]),
         (404, &json!("search_context_missing_exception"))
     );
+    node.put("/other/_doc/1?refresh=true", json!({})).await;
+    let (_, page) = node.post("/other/_search?scroll=1h", json!({"size": 1})).await;
+    let (_, opened) = node.call("POST", "/other/_pit?keep_alive=1h", None).await;
+    node.call("DELETE", "/other", None).await;
+    assert_eq!(node.post("/_search/scroll", json!({"scroll_id": page["_scroll_id"]})).await.0, 404);
+    assert_eq!(node.post("/_search", json!({"pit": {"id": opened["id"]}})).await.0, 404);
     let (_, page) = node.post("/docs/_search?scroll=1h", json!({"size": 1})).await;
     node.restart().await;
     let (status, _) = node.post("/_search/scroll", json!({"scroll_id": page["_scroll_id"]})).await;
