@@ -85,14 +85,17 @@ impl Fields {
         &self.ingest
     }
 
-    /// Sets or (`Null`) removes a member of `_ingest`.
+    /// Sets a member of `_ingest`.
     pub fn set_ingest(&mut self, name: &str, value: Value) {
         if let Value::Object(members) = &mut self.ingest {
-            if value.is_null() {
-                members.shift_remove(name);
-            } else {
-                members.insert(name.to_owned(), value);
-            }
+            members.insert(name.to_owned(), value);
+        }
+    }
+
+    /// Removes a member of `_ingest`.
+    pub fn remove_ingest(&mut self, name: &str) {
+        if let Value::Object(members) = &mut self.ingest {
+            members.shift_remove(name);
         }
     }
 

@@ -238,6 +238,7 @@ impl Processor {
     }
 
     fn execute(&self, fields: &mut Fields, run: &mut Run<'_>) -> Result<Fate, Box<Failure>> {
+        let before = run.trace.as_ref().map_or(0, Vec::len);
         let result = match self.condition.as_ref().map_or(Ok(true), |condition| condition.holds(fields)) {
             Ok(false) => {
                 self.trace(run, "skipped", None, None);
@@ -246,7 +247,16 @@ impl Processor {
             Ok(true) => self.step.run(fields, run),
             Err(error) => Err(error.into()),
         };
+        // A pipeline that ran another one stands before what that one did, whatever came of it.
+        let nested = run.trace.as_ref().is_some_and(|trace| trace.len() > before);
+        if nested {
+            self.trace(run, "success", None, None);
+            if let Some(trace) = &mut run.trace {
+                trace[before..].rotate_right(1);
+            }
+        }
         let failure = match result {
+            Ok(fate) if nested => return Ok(fate),
             Ok(fate) => {
                 let status = if fate == Fate::Drop { "dropped" } else { "success" };
                 self.trace(run, status, (fate == Fate::Continue).then_some(&*fields), None);
@@ -262,10 +272,14 @@ impl Processor {
             }),
         };
         if self.ignore_failure {
-            self.trace(run, "error_ignored", Some(fields), Some(&failure.error));
+            if !nested {
+                self.trace(run, "error_ignored", Some(fields), Some(&failure.error));
+            }
             return Ok(Fate::Continue);
         }
-        self.trace(run, "error", None, Some(&failure.error));
+        if !nested {
+            self.trace(run, "error", None, Some(&failure.error));
+        }
         if self.on_failure.is_empty() {
             return Err(failure);
         }
@@ -296,7 +310,9 @@ impl Processor {
         }
         if let Some(fields) = fields {
             let mut fields = fields.clone();
-            fields.set_ingest("pipeline", pipeline.map_or(Value::Null, Value::from));
+            if let Some(pipeline) = pipeline {
+                fields.set_ingest("pipeline", pipeline.into());
+            }
             entry.insert("doc".into(), rendered(&fields));
         }
         trace.push(Value::Object(entry));
@@ -347,7 +363,7 @@ fn recover(
         }
     }
     for (name, _) in &told {
-        fields.set_ingest(name, Value::Null);
+        fields.remove_ingest(name);
     }
     Ok(fate)
 }

@@ -689,6 +689,20 @@ fn simulations_show_each_processor() {
     assert_eq!(results[0]["doc"]["_ingest"]["pipeline"], "_simulate_pipeline");
     assert_eq!(results[1]["if"], json!({ "condition": "ctx?.a == 2", "result": false }));
     assert_eq!(results[3]["error"]["reason"], "field [z] not present as part of path [z]");
+    let inner =
+        json!({ "processors": [{ "set": { "field": "in", "value": 1 } }, { "remove": { "field": "z" } }] });
+    pipelines.insert(Pipeline::parse("inner", &inner).unwrap());
+    let outer = json!({ "processors": [
+        { "pipeline": { "name": "inner", "tag": "P", "on_failure": [{ "set": { "field": "b", "value": 1 } }] } },
+    ] });
+    let outer = Pipeline::parse("_simulate_pipeline", &outer).unwrap();
+    let shown = pipelines.simulate(&outer, document(json!({})), true);
+    let results = shown["processor_results"].as_array().unwrap();
+    assert_eq!(results[0], json!({ "processor_type": "pipeline", "status": "success", "tag": "P" }));
+    let statuses: Vec<_> = results.iter().map(|result| result["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["success", "success", "error", "success"]);
+    assert_eq!(results[3]["doc"]["_ingest"]["on_failure_processor_tag"], Value::Null);
+    assert_eq!(results[3]["doc"]["_ingest"]["on_failure_pipeline"], "inner");
     let plain = pipelines.simulate(&pipeline, document(json!({ "z": 1 })), false);
     assert_eq!(plain["error"]["type"], "illegal_argument_exception");
 }
