@@ -159,8 +159,8 @@ impl FuzzyTerms {
                 }
                 let shorter = term.chars().count().min(length).max(1);
                 let boost = 1.0 - edits as f32 / shorter as f32;
-                // Lucene drops terms whose every character would have changed.
-                (boost > 0.0 || edits == 0).then_some((term, boost, doc_freq))
+                // A term may be so far away that it adds nothing.
+                (boost >= 0.0).then_some((term, boost, doc_freq))
             })
             .collect();
         terms.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));

@@ -7,6 +7,7 @@ mod automaton;
 mod body;
 mod bool_query;
 mod boosting;
+mod column_range;
 mod constant_score;
 mod dis_max;
 mod exists;

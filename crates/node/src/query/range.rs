@@ -10,6 +10,7 @@ use tantivy::query::{InvertedIndexRangeQuery, Query, RangeQuery};
 
 use super::automaton::Dictionary;
 use super::body::{Body, single_field};
+use super::column_range::ColumnRange;
 use super::exists::exists_query;
 use super::field::{Named, string_value};
 use super::marks::What;
@@ -179,7 +180,7 @@ pub fn range_query(context: &QueryContext<'_>, name: &str, limits: &Limits) -> R
 
 /// A range over the values column.
 fn ordered(lower: Bound<Term>, upper: Bound<Term>) -> Box<dyn Query> {
-    Box::new(RangeQuery::new(lower, upper))
+    Box::new(ColumnRange(RangeQuery::new(lower, upper)))
 }
 
 fn read(context: &QueryContext<'_>, value: &Value) -> Result<f64> {
@@ -281,7 +282,7 @@ fn seq_no_range(context: &QueryContext<'_>, limits: &Limits) -> Result<Box<dyn Q
         return Ok(scoring::none());
     }
     let term = |value| Bound::Included(Term::from_field_u64(context.fields.seq_no, value));
-    Ok(scoring::constant(Box::new(RangeQuery::new(term(low), term(high)))))
+    Ok(scoring::constant(ordered(term(low), term(high))))
 }
 
 /// Tokens of a text field between two strings.

@@ -79,7 +79,12 @@ pub fn compile(
             Err(_) => {}
         }
     }
-    Ok(Some(best_of(queries, options.tie_breaker)))
+    // Phrases count in their best field only, even where words add up.
+    let tie_breaker = match (find, options.kind) {
+        (Find::Phrase(..), Kind::MostFields) => 0.0,
+        _ => options.tie_breaker,
+    };
+    Ok(Some(best_of(queries, tie_breaker)))
 }
 
 /// True if every text field's analyzer makes nothing of the text.

@@ -163,10 +163,6 @@ impl QueryString {
             }
             Node::Leaf(leaf) => {
                 let fields = self.fields_of(context, leaf);
-                if top && let Some(words) = leaf::single_words(context, &leaf.what, &fields, &self.options)? {
-                    let clauses = words.into_iter().map(|query| (self.usual(), query)).collect();
-                    return Ok(self.boolean(clauses, true));
-                }
                 self.compile_leaf(context, leaf, &fields)
             }
             Node::Bool(nodes) => {

@@ -382,8 +382,11 @@ impl Parser<'_> {
             };
             clauses.push((occur, clause));
         }
-        if let [(Occur::Must | Occur::Should, _)] = clauses.as_slice() {
-            return Ok(clauses.remove(0).1);
+        match clauses.as_slice() {
+            // Several words are clauses of this group, whatever is said of the group as a whole.
+            [(_, Node::Leaf(Leaf { what: Find::Words { several: true, .. }, .. }))] => {}
+            [(Occur::Must | Occur::Should, _)] => return Ok(clauses.remove(0).1),
+            _ => {}
         }
         Ok(Node::Bool(clauses))
     }
@@ -537,7 +540,7 @@ mod tests {
         use Occur::{Must, MustNot, Should};
         let or = |text| parse(text, Operator::Or).unwrap();
         assert_eq!(or("a"), words("a"));
-        assert_eq!(or("a b"), Node::Bool(vec![(Should, words("a b"))]).single());
+        assert_eq!(or("a b"), Node::Bool(vec![(Should, words("a b"))]));
         assert_eq!(or("a AND b"), Node::Bool(vec![(Must, words("a")), (Must, words("b"))]));
         assert_eq!(or("a && !b"), Node::Bool(vec![(Must, words("a")), (MustNot, words("b"))]));
         assert_eq!(
@@ -553,15 +556,6 @@ mod tests {
             Node::Bool(vec![(Should, words("a")), (Should, words("b")), (Must, words("c"))])
         );
         assert_eq!(or("NOT a"), Node::Bool(vec![(MustNot, words("a"))]));
-    }
-
-    impl Node {
-        fn single(self) -> Node {
-            match self {
-                Node::Bool(mut clauses) if clauses.len() == 1 => clauses.remove(0).1,
-                other => other,
-            }
-        }
     }
 
     #[test]

@@ -120,7 +120,7 @@ impl Fixture {
     /// As [`Fixture::scored`].
     pub fn try_scored(&self, query: &Value) -> Result<Vec<(String, f32)>> {
         let query = self.compile(query)?;
-        let hits = self.searcher.search(query.as_ref(), &TopDocs::with_limit(100).order_by_score()).unwrap();
+        let hits = self.searcher.search(query.as_ref(), &TopDocs::with_limit(1000).order_by_score()).unwrap();
         Ok(hits
             .into_iter()
             .map(|(score, address)| (self.ids[address.doc_id as usize].clone(), score))
