@@ -137,11 +137,11 @@ impl KeySource {
         }
     }
 
-    /// The key of a bucket of this segment.
-    pub fn decode(&self, key: u64) -> Result<Key> {
+    /// The keys of buckets of this segment; `keys` is sorted.
+    pub fn decode(&self, keys: &[u64]) -> Result<Vec<Key>> {
         match self {
-            Self::Terms(terms) => terms.decode(key),
-            _ => Ok(Key::Integer(unorder_i64(key))),
+            Self::Terms(terms) => terms.decode(keys),
+            _ => Ok(keys.iter().map(|key| Key::Integer(unorder_i64(*key))).collect()),
         }
     }
 }
@@ -296,22 +296,39 @@ impl TermKeys {
         }
     }
 
-    fn decode(&self, key: u64) -> Result<Key> {
-        if let Some((own, decoded)) = &self.missing
-            && *own == key
-        {
-            return Ok(decoded.clone());
-        }
-        Ok(match &self.values {
+    fn decode(&self, keys: &[u64]) -> Result<Vec<Key>> {
+        let missing =
+            |key: u64| self.missing.as_ref().filter(|(own, _)| *own == key).map(|(_, decoded)| decoded);
+        let mut decoded = Vec::with_capacity(keys.len());
+        match &self.values {
             TermValues::Text(Some(column)) => {
-                let mut text = String::new();
-                column.ord_to_str(key, &mut text).map_err(ApiError::internal)?;
-                Key::Text(text.into())
+                // The substitute is in the dictionary, or sorts behind it.
+                let known = keys.partition_point(|key| *key != u64::MAX);
+                terms_of(column, &keys[..known], |text| decoded.push(Key::Text(text.into())))?;
+                decoded.extend(keys[known..].iter().filter_map(|key| missing(*key).cloned()));
             }
-            TermValues::Text(None) => Key::Text("".into()),
-            TermValues::Integers(_) => Key::Integer(unorder_i64(key)),
-            TermValues::Floats(_) => Key::Float(key),
-            TermValues::Constant(text) => Key::Text(text.clone()),
-        })
+            TermValues::Text(None) => decoded.extend(keys.iter().filter_map(|key| missing(*key).cloned())),
+            TermValues::Integers(_) => decoded.extend(keys.iter().map(|key| Key::Integer(unorder_i64(*key)))),
+            TermValues::Floats(_) => decoded.extend(keys.iter().map(|key| Key::Float(*key))),
+            TermValues::Constant(text) => decoded.extend(keys.iter().map(|_| Key::Text(text.clone()))),
+        }
+        if decoded.len() == keys.len() {
+            Ok(decoded)
+        } else {
+            Err(ApiError::internal("a bucket without key"))
+        }
     }
+}
+
+/// Calls `each` with the terms of sorted ordinals: one pass over the dictionary instead of a search for each.
+pub(super) fn terms_of(column: &StrColumn, ordinals: &[u64], mut each: impl FnMut(&str)) -> Result<()> {
+    let mut valid = true;
+    let found = column
+        .dictionary()
+        .sorted_ords_to_term_cb(ordinals, |term| match std::str::from_utf8(term) {
+            Ok(text) => each(text),
+            Err(_) => valid = false,
+        })
+        .map_err(ApiError::internal)?;
+    if found && valid { Ok(()) } else { Err(ApiError::internal("a column of strings is damaged")) }
 }

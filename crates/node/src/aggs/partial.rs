@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use serde_json::json;
 
@@ -145,9 +146,29 @@ impl Stats {
 #[derive(Debug, Clone)]
 pub(super) struct Distinct {
     keep: usize,
-    hashes: HashSet<u64>,
+    hashes: HashSet<u64, BuildHasherDefault<Folded>>,
     /// Hashes from here on were let go.
     limit: u64,
+}
+
+/// Takes a hash for its own hash.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Folded(u64);
+
+impl Hasher for Folded {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Distinct {
@@ -157,7 +178,7 @@ impl Distinct {
     pub const IN_BUCKET: usize = 4_096;
 
     pub fn new(keep: usize) -> Self {
-        Self { keep, hashes: HashSet::new(), limit: u64::MAX }
+        Self { keep, hashes: HashSet::default(), limit: u64::MAX }
     }
 
     pub fn add(&mut self, hash: u64) {
