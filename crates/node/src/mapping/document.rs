@@ -483,11 +483,11 @@ fn check_key(key: &str) -> Walked {
     }
     if key.trim().is_empty() {
         return Err(Failure {
-            error: Problem::Placed {
+            error: Box::new(Problem::Placed {
                 kind: "document_parsing_exception",
                 reason: format!("Field name cannot contain only whitespace: [{key}]"),
                 key: true,
-            },
+            }),
             steps: Vec::new(),
         });
     }
