@@ -61,13 +61,15 @@ impl ApiError {
         self
     }
 
-    /// Wraps an error as Elasticsearch does while it unwinds: `cause` is shown as root cause and as `caused_by`.
+    /// Wraps an error as Elasticsearch does while it unwinds: `cause`, or its own root
+    /// cause, is shown as root cause, and `cause` as `caused_by`.
     #[must_use]
     pub fn caused_by(self, cause: &Self) -> Self {
-        let mut root = cause.cause();
-        if let Some(root) = root.as_object_mut() {
-            root.remove("caused_by");
+        let mut own = cause.cause();
+        if let Some(own) = own.as_object_mut() {
+            own.remove("caused_by");
         }
+        let root = cause.extra.get(ROOT_CAUSE).cloned().unwrap_or(own);
         self.with(ROOT_CAUSE, root).with("caused_by", cause.cause())
     }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::meta::{Alias, IndexMeta, parse_settings, shown};
+use super::meta::{Alias, IndexMeta, no_object, parse_settings, shown};
 use super::{Cluster, INDEX, names, new_uuid, now_ms, saved, state_of};
 use crate::error::{ApiError, Result};
 use crate::index::Index;
@@ -19,7 +19,7 @@ pub struct NewIndex {
     /// Settings by full name.
     pub settings: BTreeMap<String, Value>,
     /// Mapping, when one is given.
-    pub mapping: Option<Value>,
+    pub mapping: Option<Map<String, Value>>,
     /// Aliases.
     pub aliases: BTreeMap<String, Alias>,
 }
@@ -34,38 +34,33 @@ impl NewIndex {
         let mut new = Self::default();
         for (key, value) in members {
             match key.as_str() {
+                "settings" | "mappings" | "aliases" if !value.is_object() => return Err(no_object(key)),
                 "settings" => new.settings = parse_settings(value)?,
-                "mappings" if value.is_null() => {}
-                "mappings" => new.mapping = Some(value.clone()),
+                "mappings" => new.mapping = value.as_object().cloned(),
                 "aliases" => new.aliases = parse_aliases(value)?,
                 other => return Err(unknown(other)),
             }
+        }
+        let typed = |members: &Map<String, Value>| {
+            members.len() == 1 && members.get("_doc").is_some_and(Value::is_object)
+        };
+        if new.mapping.as_ref().is_some_and(typed) {
+            return Err(ApiError::illegal_argument(
+                "The mapping definition cannot be nested under a type [_doc].",
+            ));
         }
         Ok(new)
     }
 
     /// As a part to lay over what a template gives.
-    fn into_part(self) -> Result<Template> {
-        let mappings = match self.mapping {
-            None => None,
-            Some(Value::Object(mut members)) => match members.remove("_doc") {
-                Some(Value::Object(inner)) if members.is_empty() => Some(inner),
-                Some(other) => {
-                    members.insert("_doc".to_owned(), other);
-                    Some(members)
-                }
-                None => Some(members),
-            },
-            // Refuses it in the right words.
-            Some(other) => Tree::parse(&other).map(|_| None)?,
-        };
-        Ok(Template { settings: Some(self.settings), mappings, aliases: Some(self.aliases) })
+    fn into_part(self) -> Template {
+        Template { settings: Some(self.settings), mappings: self.mapping, aliases: Some(self.aliases) }
     }
 }
 
 fn parse_aliases(value: &Value) -> Result<BTreeMap<String, Alias>> {
     let Value::Object(members) = value else {
-        return Err(ApiError::parsing("key [aliases] must be an object"));
+        return Err(no_object("aliases"));
     };
     members
         .iter()
@@ -155,7 +150,7 @@ impl Cluster {
         let templates = self.templates()?;
         let template = templates.matching(name, hidden).map(|(_, template)| templates.compose(template));
         let mut all = template.unwrap_or_default().for_index(name);
-        all.overlay(&new.into_part()?);
+        all.overlay(&new.into_part());
         for alias in all.aliases.keys() {
             if alias == name {
                 return Err(ApiError::illegal_argument(format!(

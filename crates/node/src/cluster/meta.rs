@@ -63,19 +63,31 @@ const KNOWN: &[&str] = &[
     "index.soft_deletes.*",
 ];
 
-/// Settings that cannot change once the index exists.
-const FIXED: &[&str] = &[
-    "index.number_of_shards",
+/// Settings that can only change while an index is closed, which no index here ever is.
+const STATIC: &[&str] = &[
     "index.number_of_routing_shards",
     "index.analysis.*",
     "index.codec",
-    "index.format",
     "index.store.type",
     "index.shard.check_on_startup",
 ];
 
-const PRIVATE: &[&str] =
-    &["index.uuid", "index.creation_date", "index.provided_name", "index.version.created"];
+/// Settings that cannot change once the index exists.
+const FINAL: &[&str] = &["index.number_of_shards", "index.format", "index.soft_deletes.*"];
+
+/// A setting that exists and that nobody may set. The other settings of the node's own are unknown to requests, as in
+/// Elasticsearch.
+const PRIVATE: &str = "index.version.created";
+
+/// A setting that Elasticsearch gives every index.
+pub(crate) const TIER_PREFERENCE: (&str, &str) =
+    ("index.routing.allocation.include._tier_preference", "data_content");
+
+/// Elasticsearch's bound on `index.number_of_shards`.
+const MAX_SHARDS: usize = 1024;
+
+/// Values of `index.codec`.
+const CODECS: [&str; 2] = ["default", "best_compression"];
 
 /// One alias of an index. Saved as it is printed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -115,8 +127,12 @@ impl Alias {
                     alias.set(name, key, value)?;
                 }
             }
-            Value::Null => {}
-            _ => return Err(ApiError::parsing(format!("alias [{name}] must be an object"))),
+            Value::Array(_) => {
+                return Err(ApiError::illegal_argument(format!(
+                    "Unknown token [END_ARRAY] in alias [{name}]"
+                )));
+            }
+            _ => return Err(ApiError::illegal_argument("No alias is specified")),
         }
         Ok(alias)
     }
@@ -131,7 +147,11 @@ impl Alias {
             Value::Number(number) => Ok(number.to_string()),
             _ => Err(ApiError::illegal_argument(format!("[{key}] of alias [{name}] must be a string"))),
         };
-        let flag = || crate::mapping::parse_boolean(key, value);
+        let flag = || match shown(value).as_str() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            other => Err(not_a_flag(other)),
+        };
         match key {
             "filter" => {
                 self.filter = match value {
@@ -202,6 +222,20 @@ impl IndexMeta {
         ] {
             meta.number(name, least)?;
         }
+        if meta.shards() > MAX_SHARDS {
+            return Err(ApiError::illegal_argument(format!(
+                "Failed to parse value [{}] for setting [index.number_of_shards] must be <= {MAX_SHARDS}",
+                meta.shards()
+            )));
+        }
+        if let Some(codec) = meta.settings.get("index.codec").map(shown)
+            && !CODECS.contains(&codec.as_str())
+        {
+            return Err(ApiError::illegal_argument(format!(
+                "unknown value for [index.codec] must be one of [{}] but was: {codec}",
+                CODECS.join(", ")
+            )));
+        }
         meta.flag("index.hidden")?;
         Ok(meta)
     }
@@ -226,9 +260,7 @@ impl IndexMeta {
         match shown(value).as_str() {
             "true" => Ok(true),
             "false" => Ok(false),
-            text => Err(ApiError::illegal_argument(format!(
-                "Failed to parse value [{text}] as only [true] or [false] are allowed."
-            ))),
+            text => Err(not_a_flag(text)),
         }
     }
 
@@ -295,7 +327,7 @@ impl IndexMeta {
             ("index.creation_date", self.created_ms.to_string()),
             ("index.uuid", self.uuid.clone()),
             ("index.version.created", version_id()),
-            ("index.routing.allocation.include._tier_preference", "data_content".to_owned()),
+            (TIER_PREFERENCE.0, TIER_PREFERENCE.1.to_owned()),
         ];
         for (key, value) in fixed {
             all.insert(key.to_owned(), value.into());
@@ -331,6 +363,12 @@ fn version_id() -> String {
     let mut parts = ELASTICSEARCH_VERSION.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
     let mut next = || parts.next().unwrap_or_default();
     format!("{}{:02}{:02}99", next(), next(), next())
+}
+
+fn not_a_flag(text: &str) -> ApiError {
+    ApiError::illegal_argument(format!(
+        "Failed to parse value [{text}] as only [true] or [false] are allowed."
+    ))
 }
 
 /// A value as text.
@@ -374,6 +412,21 @@ pub fn parse_settings(body: &Value) -> Result<BTreeMap<String, Value>> {
     Ok(flat)
 }
 
+/// As [`parse_settings`], for an index that exists.
+///
+/// # Errors
+/// 400 for unknown and private settings.
+pub fn parse_changes(body: &Value) -> Result<BTreeMap<String, Value>> {
+    let flat = flat_settings(body)?;
+    if flat.contains_key(PRIVATE) {
+        return Err(ApiError::illegal_argument(format!(
+            "can not update private setting [{PRIVATE}]; this setting is managed by Elasticsearch"
+        )));
+    }
+    flat.keys().try_for_each(|name| check_setting_name(name))?;
+    Ok(flat)
+}
+
 /// Settings of a body by full name.
 ///
 /// # Errors
@@ -383,9 +436,14 @@ pub fn flat_settings(body: &Value) -> Result<BTreeMap<String, Value>> {
     match body {
         Value::Object(members) => flatten("", members, &mut flat),
         Value::Null => {}
-        _ => return Err(ApiError::parsing("key [settings] must be an object")),
+        _ => return Err(no_object("settings")),
     }
     Ok(flat)
+}
+
+/// 400 for a part of an index that is no object.
+pub(super) fn no_object(key: &str) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, "parse_exception", format!("key [{key}] must be an object"))
 }
 
 /// Checks that a setting exists and is not the node's own.
@@ -393,10 +451,12 @@ pub fn flat_settings(body: &Value) -> Result<BTreeMap<String, Value>> {
 /// # Errors
 /// 400 naming it.
 pub fn check_setting_name(name: &str) -> Result<()> {
-    if PRIVATE.contains(&name) {
-        return Err(ApiError::illegal_argument(format!(
-            "private index setting [{name}] can not be set explicitly"
-        )));
+    if name == PRIVATE {
+        return Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "validation_exception",
+            format!("Validation Failed: 1: private index setting [{name}] can not be set explicitly;"),
+        ));
     }
     if !KNOWN.iter().any(|known| matches_setting(known, name)) {
         return Err(ApiError::illegal_argument(format!(
@@ -431,23 +491,33 @@ fn matches_setting(known: &str, name: &str) -> bool {
 /// # Errors
 /// 400 naming them.
 pub fn check_changeable(index: &str, uuid: &str, changes: &BTreeMap<String, Value>) -> Result<()> {
-    let fixed: Vec<String> = changes
+    let among = |known: &[&str]| {
+        let named = changes.keys().filter(|name| known.iter().any(|known| matches_setting(known, name)));
+        named.map(String::as_str).collect::<Vec<_>>()
+    };
+    let (fixed, never) = (among(STATIC), among(FINAL));
+    let all: Vec<&str> = changes
         .keys()
-        .filter(|name| FIXED.iter().any(|known| matches_setting(known, name)))
-        .map(|name| format!("[{name}]"))
+        .map(String::as_str)
+        .filter(|name| fixed.contains(name) || never.contains(name))
         .collect();
-    if fixed.is_empty() {
+    if all.is_empty() {
         return Ok(());
     }
-    let fixed = fixed.join(", ");
-    Err(ApiError::new(
-        StatusCode::BAD_REQUEST,
-        "illegal_argument_exception",
+    let way = if never.is_empty() {
+        "You can either resubmit the update with `?reopen=true`, or create a new index with the desired setting(s) and \
+         reindex your data."
+            .to_owned()
+    } else {
         format!(
-            "Can't update non dynamic setting(s) [{fixed}] for open indices [[{index}/{uuid}]]. The setting(s) [{fixed}] \
-             cannot be modified on an index once it is created. You will need to create a new index with the desired \
-             setting(s) and reindex your data. See \
-             https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-reindex"
-        ),
-    ))
+            "The setting(s) [[{}]] cannot be modified on an index once it is created. You will need to create a new index \
+             with the desired setting(s) and reindex your data.",
+            never.join(", ")
+        )
+    };
+    Err(ApiError::illegal_argument(format!(
+        "Can't update non dynamic setting(s) [[{}]] for open indices [[{index}/{uuid}]]. {way} See \
+         https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-reindex",
+        all.join(", ")
+    )))
 }

@@ -25,7 +25,8 @@ pub use bulk::{Action, BulkOp, ItemResult, Outcome, Refresh, WriteResult};
 pub use create::NewIndex;
 pub use meta::{Alias, IndexMeta};
 pub(crate) use meta::{
-    check_setting_name, flat_settings, printed as settings_text, settings_tree, shown as text_of,
+    TIER_PREFERENCE, check_setting_name, flat_settings, printed as settings_text, settings_tree,
+    shown as text_of,
 };
 pub(crate) use names::check_alias as check_alias_name;
 pub use resolve::{IndicesOptions, Resolved};
@@ -205,7 +206,7 @@ impl Cluster {
             }
             body => body,
         };
-        let changes = meta::parse_settings(body)?;
+        let changes = meta::parse_changes(body)?;
         if changes.is_empty() {
             return Err(ApiError::new(
                 StatusCode::BAD_REQUEST,

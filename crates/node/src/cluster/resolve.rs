@@ -93,9 +93,9 @@ impl Cluster {
         let mut found = Found::new();
         let parts: Vec<&str> = expression.split(',').filter(|part| !part.is_empty()).collect();
         let parts = if parts.is_empty() { vec!["*"] } else { parts };
-        let mut wildcard_seen = false;
         for part in parts {
-            if let Some(excluded) = part.strip_prefix('-').filter(|_| wildcard_seen) {
+            // No name starts so.
+            if let Some(excluded) = part.strip_prefix('-') {
                 found.retain(|name, (index, _)| {
                     let meta = index.settings();
                     !simple_match(excluded, name)
@@ -104,7 +104,6 @@ impl Cluster {
                 continue;
             }
             if part == "_all" || part.contains('*') {
-                wildcard_seen = true;
                 let before = found.len();
                 expand(&indexes, if part == "_all" { "*" } else { part }, options, &mut found);
                 if found.len() == before && !options.allow_no_indices {

@@ -25,6 +25,7 @@ pub mod json;
 mod media_type;
 mod params;
 mod pretty;
+mod reader;
 mod request;
 mod response;
 pub mod router;
@@ -33,6 +34,7 @@ mod tls;
 
 pub use access::{Credential, Identity};
 pub use params::{Params, duration, suggestion};
+pub use reader::Reader;
 pub use request::Request;
 pub use response::Response;
 pub use router::{Route, Router};

@@ -111,6 +111,11 @@ pub fn kind(type_name: &str, params: &Map<String, Value>) -> Option<FieldType> {
     }
 }
 
+/// Whether there is a field type of this name.
+pub fn exists(type_name: &str) -> bool {
+    kind(type_name, &Map::new()).is_some()
+}
+
 /// Checks parameters and drops those that have their default, as Elasticsearch prints them.
 ///
 /// # Errors

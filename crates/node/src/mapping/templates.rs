@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::params;
 use super::tree::{FieldNode, Node, ObjectNode, bad_mapping, java};
-use crate::error::Result;
+use crate::error::{ApiError, Result};
 
 /// JSON types a template can match, with the field type Elasticsearch gives them without one.
 const MATCH_TYPES: [(&str, &str); 7] = [
@@ -89,9 +89,7 @@ impl DynamicTemplate {
             None | Some("simple") => false,
             Some("regex") => true,
             Some(other) => {
-                return Err(crate::error::ApiError::illegal_argument(format!(
-                    "No matching pattern matched on [{other}]"
-                )));
+                return Err(ApiError::illegal_argument(format!("No matching pattern matched on [{other}]")));
             }
         };
         let patterns = |value: &Value| -> Result<Vec<Pattern>> {
@@ -115,7 +113,7 @@ impl DynamicTemplate {
             let types = list(value)?;
             for kind in &types {
                 if kind != "*" && !MATCH_TYPES.iter().any(|(known, _)| known == kind) {
-                    return Err(crate::error::ApiError::illegal_argument(format!(
+                    return Err(ApiError::illegal_argument(format!(
                         "No field type matched on [{kind}], possible values are [object, string, long, double, boolean, date, binary]"
                     )));
                 }
@@ -133,7 +131,7 @@ impl DynamicTemplate {
             not_paths: Vec::new(),
             mapping: Map::new(),
         };
-        let (mut conditions, mut mapped) = (0, false);
+        let mut mapped = false;
         for (key, value) in members {
             match key.as_str() {
                 "match_pattern" => {}
@@ -153,25 +151,11 @@ impl DynamicTemplate {
                 "path_match" => template.paths = patterns(value)?,
                 "path_unmatch" => template.not_paths = patterns(value)?,
                 _ => {
-                    return Err(crate::error::ApiError::illegal_argument(format!(
+                    return Err(ApiError::illegal_argument(format!(
                         "Illegal dynamic template parameter: [{key}]"
                     )));
                 }
             }
-            conditions += usize::from(matches!(
-                key.as_str(),
-                "match_mapping_type"
-                    | "unmatch_mapping_type"
-                    | "match"
-                    | "unmatch"
-                    | "path_match"
-                    | "path_unmatch"
-            ));
-        }
-        if conditions == 0 {
-            return Err(bad_mapping(format!(
-                "template [{name}] must have match, path_match or match_mapping_type set"
-            )));
         }
         if !mapped {
             return Err(bad_mapping(format!("template [{name}] must have either mapping or runtime set")));
@@ -180,19 +164,40 @@ impl DynamicTemplate {
         Ok(template)
     }
 
-    /// A template whose mapping can never be valid is refused when it is put.
+    /// A template whose mapping can be valid for no type it matches is refused when it is put.
     fn check(&self) -> Result<()> {
-        let kind = self.types.first().map_or("string", String::as_str);
-        let kind = if kind == "*" { "string" } else { kind };
-        self.node("__dynamic__", "__dynamic__", kind).map(drop).map_err(|error| {
-            bad_mapping(format!(
-                "dynamic template [{}] has invalid content [{}], attempted to validate it with the following \
-                 match_mapping_type: [{kind}]",
-                self.name,
-                json!({ &self.name: self.body })
-            ))
-            .because(error.kind, error.reason.clone())
-        })
+        if Value::Object(self.mapping.clone()).to_string().contains("{name}") {
+            return Ok(());
+        }
+        let has = |types: &[String], kind: &str| types.iter().any(|known| known == "*" || known == kind);
+        let kinds: Vec<&str> = MATCH_TYPES
+            .iter()
+            .map(|(kind, _)| *kind)
+            .filter(|kind| self.types.is_empty() || has(&self.types, kind))
+            .filter(|kind| !has(&self.not_types, kind))
+            .collect();
+        let mut problem = None;
+        for kind in &kinds {
+            match self.node("__dynamic__", &format!("__dynamic__{}", self.name), kind) {
+                Ok(_) => return Ok(()),
+                Err(error) => problem = Some(error),
+            }
+        }
+        let Some(problem) = problem else { return Ok(()) };
+        let cause = match self.mapping.get("type").map(java) {
+            Some(kind) if kind != "object" && !kind.contains('{') && !params::exists(&kind) => {
+                ApiError::illegal_argument(format!("No mapper found for type [{kind}]"))
+            }
+            _ => problem,
+        };
+        let error = ApiError::illegal_argument(format!(
+            "dynamic template [{}] has invalid content [{}], attempted to validate it with the following \
+             match_mapping_type: [{}]",
+            self.name,
+            self.body,
+            kinds.join(", ")
+        ));
+        Err(error.with("caused_by", cause.cause()))
     }
 
     /// As it was put.

@@ -71,7 +71,7 @@ pub fn bad_mapping(reason: impl Into<String>) -> ApiError {
 /// Wraps what went wrong in a mapping as Elasticsearch does.
 fn failed(cause: &ApiError) -> ApiError {
     let outer = bad_mapping(format!("Failed to parse mapping: {}", cause.reason));
-    if cause.kind == "mapper_parsing_exception" {
+    if matches!(cause.kind, "mapper_parsing_exception" | "parse_exception") {
         outer.caused_by(cause)
     } else {
         outer.with("caused_by", cause.cause())
@@ -333,7 +333,13 @@ fn properties(path: &str, value: &Value, depth: usize) -> Result<BTreeMap<String
     let members = match value {
         Value::Object(members) => members,
         Value::Array(items) if items.is_empty() => return Ok(BTreeMap::new()),
-        _ => return Err(bad_mapping(format!("Expected map for property [properties] on field [{path}]"))),
+        _ => {
+            return Err(ApiError::new(
+                StatusCode::BAD_REQUEST,
+                "parse_exception",
+                "properties must be a map type",
+            ));
+        }
     };
     let mut children = BTreeMap::new();
     for (name, body) in members {
@@ -351,24 +357,34 @@ fn properties(path: &str, value: &Value, depth: usize) -> Result<BTreeMap<String
     Ok(children)
 }
 
-/// A name with dots stands for nested objects.
+/// A name with dots stands for nested objects; what is said twice of an object is joined.
 fn insert(children: &mut BTreeMap<String, Node>, name: &str, node: Node) -> Result<()> {
-    match name.split_once('.') {
-        None => {
-            children.insert(name.to_owned(), node);
-            Ok(())
-        }
+    let name = name.trim_end_matches('.');
+    let (head, node) = match name.split_once('.') {
+        None => (name, node),
         Some((head, rest)) => {
-            let parent =
-                children.entry(head.to_owned()).or_insert_with(|| Node::Object(ObjectNode::default()));
-            match parent {
-                Node::Object(object) => insert(&mut object.children, rest, node),
-                Node::Field(_) => Err(bad_mapping(format!(
-                    "can't merge a non object mapping [{head}] with an object mapping"
-                ))),
+            let mut inner = ObjectNode::default();
+            insert(&mut inner.children, rest, node)?;
+            (head, Node::Object(inner))
+        }
+    };
+    match (children.get_mut(head), node) {
+        (Some(Node::Object(old)), Node::Object(new)) => {
+            old.dynamic = new.dynamic.or(old.dynamic);
+            old.enabled = new.enabled.or(old.enabled);
+            for (name, node) in new.children {
+                insert(&mut old.children, &name, node)?;
             }
         }
+        (Some(Node::Field(old)), Node::Field(new)) => *old = new,
+        (Some(_), _) => {
+            return Err(ApiError::illegal_argument(format!(
+                "can't merge a non object mapping [{head}] with an object mapping"
+            )));
+        }
+        (None, node) => drop(children.insert(head.to_owned(), node)),
     }
+    Ok(())
 }
 
 fn node(path: &str, body: &Map<String, Value>, depth: usize) -> Result<Node> {
@@ -405,21 +421,21 @@ fn node(path: &str, body: &Map<String, Value>, depth: usize) -> Result<Node> {
 }
 
 fn check_name(name: &str) -> Result<()> {
-    if name.trim().is_empty() {
-        return Err(ApiError::illegal_argument("field name cannot be an empty string"));
-    }
-    if name.chars().any(char::is_control) {
-        return Err(ApiError::illegal_argument(format!(
-            "field name [{}] has control characters",
-            name.escape_debug()
-        )));
-    }
-    if name.split('.').any(|part| part.trim().is_empty()) {
-        return Err(ApiError::illegal_argument(format!(
-            "field name cannot contain only whitespace: ['{name}']"
-        )));
-    }
-    Ok(())
+    let parts = || name.trim_end_matches('.').split('.');
+    let problem = if name.is_empty() {
+        "field name cannot be an empty string".to_owned()
+    } else if name.chars().all(|char| char == '.') {
+        "field name cannot contain only dots".to_owned()
+    } else if parts().any(str::is_empty) {
+        "field name cannot be an empty string".to_owned()
+    } else if parts().any(|part| part.trim().is_empty()) {
+        "field name cannot contain only whitespaces".to_owned()
+    } else if name.chars().any(char::is_control) {
+        format!("field name [{}] has control characters", name.escape_debug())
+    } else {
+        return Ok(());
+    };
+    Err(ApiError::illegal_argument(problem))
 }
 
 fn dynamic(value: &Value) -> Result<Dynamic> {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::indices::{listed, timeouts};
+use super::indices::timeouts;
 use crate::cluster::{Alias, AliasAction, IndicesOptions, blocking};
 use crate::error::{ApiError, Result};
-use crate::http::{Request, Response, Route};
-use crate::mapping::parse_boolean;
+use crate::http::{Reader, Request, Response, Route};
+use crate::mapping::simple_match;
 use crate::node::Node;
 
 pub(super) fn routes() -> Vec<Route<Node>> {
@@ -30,6 +30,10 @@ pub(super) fn routes() -> Vec<Route<Node>> {
     ]
 }
 
+/// What the body of `PUT /{index}/_alias/{name}` may say.
+const ALIAS_KEYS: [&str; 6] =
+    ["filter", "routing", "index_routing", "search_routing", "is_write_index", "is_hidden"];
+
 fn done(results: Option<Vec<Value>>) -> Response {
     Response::ok(match results {
         None => json!({ "acknowledged": true, "errors": false }),
@@ -37,92 +41,130 @@ fn done(results: Option<Vec<Value>>) -> Response {
     })
 }
 
-fn failed(reason: &str) -> ApiError {
-    let cause = ApiError::new(StatusCode::BAD_REQUEST, "x_content_parse_exception", reason);
-    ApiError::new(
-        StatusCode::BAD_REQUEST,
-        "x_content_parse_exception",
-        "[1:1] [aliases] failed to parse field [actions]",
-    )
-    .caused_by(&cause)
-}
+const BODY: Reader = Reader("aliases");
+const ACTION: Reader = Reader("alias_action");
 
 async fn change(node: Arc<Node>, mut request: Request) -> Result<Response> {
     timeouts(&mut request.params)?;
     let body = request.required_json()?;
     request.finish()?;
-    let actions = match &body {
-        Value::Object(members) => match members.get("actions") {
-            Some(Value::Array(actions)) if members.len() == 1 => actions,
-            _ => {
-                let unknown = members.keys().find(|key| *key != "actions");
-                return Err(match unknown {
-                    Some(key) => ApiError::new(
-                        StatusCode::BAD_REQUEST,
-                        "x_content_parse_exception",
-                        format!("[1:1] [aliases] unknown field [{key}]"),
-                    ),
-                    None => ApiError::illegal_argument("No action specified"),
-                });
+    let mut actions = Vec::new();
+    for (key, value) in BODY.object(&body)? {
+        match (key.as_str(), value) {
+            ("actions", Value::Array(items)) => {
+                for item in items {
+                    actions.push(action(item).map_err(|error| BODY.failed(key, &error))?);
+                }
             }
-        },
-        _ => return Err(ApiError::illegal_argument("No action specified")),
-    };
+            ("actions", other) => return Err(BODY.unsupported(key, other)),
+            _ => return Err(BODY.unknown(key)),
+        }
+    }
     if actions.is_empty() {
         return Err(ApiError::illegal_argument("No action specified"));
     }
-    let actions: Vec<AliasAction> = actions.iter().map(action).collect::<Result<_>>()?;
     let results = blocking(move || node.cluster.change_aliases(&actions)).await?;
     Ok(done(results))
 }
 
 fn action(value: &Value) -> Result<AliasAction> {
-    let Some((kind, Value::Object(members))) =
-        value.as_object().filter(|action| action.len() == 1).and_then(|action| action.iter().next())
-    else {
-        return Err(failed("[1:1] [alias_action] an action with its members is expected"));
+    let members = ACTION.object(value)?;
+    let mut entries = members.iter();
+    let (Some((kind, body)), None) = (entries.next(), entries.next()) else {
+        return Err(ApiError::illegal_argument("an action entry has exactly one operation"));
     };
-    let (mut indices, mut aliases) = (Vec::new(), Vec::new());
-    let (mut alias, mut must_exist) = (Alias::default(), None);
-    for (key, value) in members {
-        match key.as_str() {
-            "index" | "indices" => indices.extend(texts(key, value)?),
-            "alias" | "aliases" if kind != "remove_index" => aliases.extend(texts(key, value)?),
-            "must_exist" if kind != "add" => must_exist = Some(parse_boolean(key, value)?),
-            "filter" | "routing" | "index_routing" | "search_routing" | "is_write_index" | "is_hidden"
-                if kind == "add" =>
-            {
-                let name = aliases.first().map_or("", String::as_str).to_owned();
-                alias.set(&name, key, value)?;
+    let reader = match kind.as_str() {
+        "add" => Reader("add"),
+        "remove" => Reader("remove"),
+        "remove_index" => Reader("remove_index"),
+        other => return Err(ACTION.unknown(other)),
+    };
+    if !body.is_object() {
+        return Err(ACTION.unsupported(kind, body));
+    }
+    let read = Operation::read(reader, body).map_err(|error| ACTION.failed(kind, &error))?;
+    read.into_action()
+}
+
+/// The members of one action.
+struct Operation {
+    kind: Reader,
+    indices: Vec<String>,
+    aliases: Vec<String>,
+    alias: Alias,
+    must_exist: Option<bool>,
+}
+
+impl Operation {
+    fn read(kind: Reader, body: &Value) -> Result<Self> {
+        let mut read = Self {
+            kind,
+            indices: Vec::new(),
+            aliases: Vec::new(),
+            alias: Alias::default(),
+            must_exist: None,
+        };
+        for (key, value) in kind.object(body)? {
+            match key.as_str() {
+                "index" | "indices" => names(kind, ("index", "indices"), key, value, &mut read.indices)?,
+                "alias" | "aliases" if kind.0 == "remove_index" => {
+                    let reason = format!("[{key}] is unsupported for [REMOVE_INDEX]");
+                    return Err(kind.failed(key, &ApiError::illegal_argument(reason)));
+                }
+                "alias" | "aliases" => names(kind, ("alias", "aliases"), key, value, &mut read.aliases)?,
+                "must_exist" if kind.0 == "remove" => read.must_exist = Some(kind.boolean(key, value)?),
+                "filter" if kind.0 == "add" && !value.is_object() => {
+                    return Err(kind.unsupported(key, value));
+                }
+                "filter" | "routing" | "index_routing" | "search_routing" | "is_write_index"
+                | "is_hidden"
+                    if kind.0 == "add" =>
+                {
+                    read.alias.set("", key, value).map_err(|error| kind.failed(key, &error))?;
+                }
+                _ => return Err(kind.unknown(key)),
             }
-            _ => return Err(failed(&format!("[1:1] [{kind}] unknown field [{key}]"))),
         }
+        Ok(read)
     }
-    if indices.is_empty() {
-        return Err(ApiError::illegal_argument("One of [index] or [indices] is required"));
-    }
-    if aliases.is_empty() && kind != "remove_index" {
-        return Err(ApiError::illegal_argument("One of [alias] or [aliases] is required"));
-    }
-    match kind.as_str() {
-        "add" => Ok(AliasAction::Add { indices, aliases, alias }),
-        "remove" => Ok(AliasAction::Remove { indices, aliases, must_exist }),
-        "remove_index" => Ok(AliasAction::RemoveIndex { indices }),
-        other => Err(failed(&format!("[1:1] [alias_action] unknown field [{other}]"))),
+
+    fn into_action(self) -> Result<AliasAction> {
+        let Self { kind, indices, aliases, alias, must_exist } = self;
+        if indices.is_empty() {
+            return Err(ApiError::illegal_argument("One of [index] or [indices] is required"));
+        }
+        if aliases.is_empty() && kind.0 != "remove_index" {
+            return Err(ApiError::illegal_argument("One of [alias] or [aliases] is required"));
+        }
+        Ok(match kind.0 {
+            "add" => AliasAction::Add { indices, aliases, alias },
+            "remove" => AliasAction::Remove { indices, aliases, must_exist },
+            _ => AliasAction::RemoveIndex { indices },
+        })
     }
 }
 
-fn texts(key: &str, value: &Value) -> Result<Vec<String>> {
-    let text = |value: &Value| {
-        value
-            .as_str()
-            .map(str::to_owned)
-            .ok_or_else(|| ApiError::illegal_argument(format!("[{key}] must be text")))
-    };
-    match value {
-        Value::Array(items) => items.iter().map(text).collect(),
-        other => Ok(vec![text(other)?]),
+/// Reads `index` (one name) or `indices` (names), of which an action has one.
+fn names(
+    kind: Reader,
+    (one, many): (&str, &str),
+    key: &str,
+    value: &Value,
+    into: &mut Vec<String>,
+) -> Result<()> {
+    if !into.is_empty() {
+        let reason = format!("Only one of [{one}] and [{many}] is supported");
+        return Err(kind.failed(key, &ApiError::illegal_argument(reason)));
     }
+    if !value.is_string() && (key == one || !value.is_array()) {
+        return Err(kind.unsupported(key, value));
+    }
+    *into = kind.texts(key, value)?;
+    if into.iter().any(String::is_empty) {
+        let reason = format!("[{key}] can't be empty string");
+        return Err(kind.failed(key, &ApiError::illegal_argument(reason)));
+    }
+    Ok(())
 }
 
 async fn get(node: Arc<Node>, mut request: Request) -> Result<Response> {
@@ -152,7 +194,7 @@ fn find(node: &Node, request: &mut Request) -> Result<(Map<String, Value>, Vec<S
         let aliases: Map<String, Value> = meta
             .aliases
             .iter()
-            .filter(|(name, _)| names.as_ref().is_none_or(|names| listed(names, name)))
+            .filter(|(name, _)| names.as_ref().is_none_or(|names| selected(names, name)))
             .map(|(name, alias)| (name.clone(), alias.to_json()))
             .collect();
         if names.is_none() || !aliases.is_empty() {
@@ -161,12 +203,32 @@ fn find(node: &Node, request: &mut Request) -> Result<(Map<String, Value>, Vec<S
     }
     let missing = names
         .iter()
-        .flat_map(|names| names.split(','))
-        .filter(|name| !name.contains('*') && *name != "_all")
+        .flat_map(|names| asked(names))
+        .filter(|(name, excluded)| !excluded && !name.contains('*') && *name != "_all")
+        .map(|(name, _)| name)
         .filter(|name| !out.values().any(|body| body["aliases"].get(*name).is_some()))
         .map(str::to_owned)
         .collect();
     Ok((out, missing))
+}
+
+/// Names and patterns between commas. After the first pattern, a `-` in front takes names out again.
+fn asked(names: &str) -> impl Iterator<Item = (&str, bool)> {
+    names.split(',').scan(false, |wildcard, name| {
+        let part = match name.strip_prefix('-') {
+            Some(rest) if *wildcard => (rest, true),
+            _ => (name, false),
+        };
+        *wildcard |= name.contains('*');
+        Some(part)
+    })
+}
+
+/// Whether a list of names and patterns stands for `name`.
+fn selected(names: &str, name: &str) -> bool {
+    asked(names).fold(false, |selected, (pattern, excluded)| {
+        if pattern == "_all" || simple_match(pattern, name) { !excluded } else { selected }
+    })
 }
 
 async fn exists(node: Arc<Node>, mut request: Request) -> Result<Response> {
@@ -179,9 +241,15 @@ async fn put(node: Arc<Node>, mut request: Request) -> Result<Response> {
     timeouts(&mut request.params)?;
     let index = request.required_segment("index")?.to_owned();
     let name = request.required_segment("name")?.to_owned();
-    let body = request.json()?.unwrap_or(Value::Null);
+    let body = request.json()?;
     request.finish()?;
-    let alias = Alias::parse(&name, &body)?;
+    let mut alias = Alias::default();
+    for (key, value) in body.iter().filter_map(Value::as_object).flatten() {
+        if !ALIAS_KEYS.contains(&key.as_str()) {
+            return Err(ApiError::illegal_argument(format!("Unsupported field [{key}]")));
+        }
+        alias.set(&name, key, value)?;
+    }
     let action = AliasAction::Add { indices: vec![index], aliases: vec![name], alias };
     let results = blocking(move || node.cluster.change_aliases(&[action])).await?;
     Ok(done(results))

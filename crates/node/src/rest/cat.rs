@@ -73,7 +73,7 @@ async fn indices(node: Arc<Node>, mut request: Request) -> Result<Response> {
     params.bool("include_unloaded_segments", false)?;
     params.bool("local", false)?;
     params.duration("master_timeout")?;
-    let options = IndicesOptions { expand_hidden: true, ..IndicesOptions::default() }.of(params)?;
+    let options = IndicesOptions::default().of(params)?;
     request.finish()?;
     if let Some(help) = view.help(&INDICES) {
         return Ok(help);

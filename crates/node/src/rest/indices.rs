@@ -10,7 +10,6 @@ use crate::cluster::{IndicesOptions, Resolved, blocking};
 use crate::error::{ApiError, Result};
 use crate::http::{Params, Request, Response, Route};
 use crate::index::Index;
-use crate::mapping::simple_match;
 use crate::node::Node;
 
 pub(super) fn routes() -> Vec<Route<Node>> {
@@ -95,12 +94,10 @@ async fn get(node: Arc<Node>, mut request: Request) -> Result<Response> {
     for Resolved { index, .. } in resolved(&node, &mut request, IndicesOptions::default())? {
         let state = index.state();
         let mut body = Map::new();
-        if wants("aliases") {
-            body.insert("aliases".into(), state.meta.aliases_json());
-        }
-        if wants("mappings") {
-            body.insert("mappings".into(), state.mapping.to_json());
-        }
+        // Parts that are not wanted are printed empty, but for settings.
+        let part = |wanted: bool, full: &dyn Fn() -> Value| if wanted { full() } else { json!({}) };
+        body.insert("aliases".into(), part(wants("aliases"), &|| state.meta.aliases_json()));
+        body.insert("mappings".into(), part(wants("mappings"), &|| state.mapping.to_json()));
         if wants("settings") {
             body.insert("settings".into(), state.meta.settings_json(index.name(), flat, None));
         }
@@ -130,8 +127,12 @@ async fn delete(node: Arc<Node>, mut request: Request) -> Result<Response> {
     if names.iter().any(|name| name.contains('*') || *name == "_all") {
         return Err(ApiError::illegal_argument("Wildcard expressions or all indices are not allowed"));
     }
-    let mut indexes = Vec::new();
+    let mut indexes: Vec<Arc<Index>> = Vec::new();
     for name in names {
+        if let Some(excluded) = name.strip_prefix('-') {
+            indexes.retain(|index| index.name() != excluded);
+            continue;
+        }
         match node.cluster.index(name) {
             Some(index) => indexes.push(index),
             None => match node.cluster.resolve(name, IndicesOptions { allow_no_indices: true, ..options }) {
@@ -225,8 +226,7 @@ pub(super) fn shards(indexes: &[Arc<Index>]) -> Value {
 }
 
 async fn refresh(node: Arc<Node>, mut request: Request) -> Result<Response> {
-    let options = IndicesOptions { expand_hidden: true, ..IndicesOptions::default() };
-    refreshed(resolved(&node, &mut request, options)?).await
+    refreshed(resolved(&node, &mut request, IndicesOptions::default())?).await
 }
 
 async fn refreshed(resolved: Vec<Resolved>) -> Result<Response> {
@@ -245,8 +245,7 @@ async fn refreshed(resolved: Vec<Resolved>) -> Result<Response> {
 async fn flush(node: Arc<Node>, mut request: Request) -> Result<Response> {
     request.params.bool("force", false)?;
     request.params.bool("wait_if_ongoing", true)?;
-    let options = IndicesOptions { expand_hidden: true, ..IndicesOptions::default() };
-    refreshed(resolved(&node, &mut request, options)?).await
+    refreshed(resolved(&node, &mut request, IndicesOptions::default())?).await
 }
 
 /// Segments merge by themselves; the parameters are read, and the answer is given once everything is searchable.
@@ -255,8 +254,7 @@ async fn forcemerge(node: Arc<Node>, mut request: Request) -> Result<Response> {
     for flag in ["only_expunge_deletes", "flush", "wait_for_completion"] {
         request.params.bool(flag, false)?;
     }
-    let options = IndicesOptions { expand_hidden: true, ..IndicesOptions::default() };
-    refreshed(resolved(&node, &mut request, options)?).await
+    refreshed(resolved(&node, &mut request, IndicesOptions::default())?).await
 }
 
 async fn close(_node: Arc<Node>, _request: Request) -> Result<Response> {
@@ -269,9 +267,4 @@ async fn open(node: Arc<Node>, mut request: Request) -> Result<Response> {
     let options = IndicesOptions { allow_no_indices: false, ..IndicesOptions::default() };
     resolved(&node, &mut request, options)?;
     Ok(Response::ok(json!({ "acknowledged": true, "shards_acknowledged": true })))
-}
-
-/// Whether a comma-separated list of names and patterns names `name`.
-pub(super) fn listed(list: &str, name: &str) -> bool {
-    list.split(',').any(|pattern| pattern == "_all" || simple_match(pattern, name))
 }

@@ -51,7 +51,7 @@ async fn stats(node: Arc<Node>, mut request: Request) -> Result<Response> {
     let params = &mut request.params;
     let level = level(params.get("level"), Level::Indices)?;
     params.bool("forbid_closed_indices", true)?;
-    let options = IndicesOptions { expand_hidden: true, ..IndicesOptions::default() }.of(params)?;
+    let options = IndicesOptions::default().of(params)?;
     request.finish()?;
     let indices = summaries(&node, request.segment("index"), options, true).await?;
     let shards: u64 = indices.iter().map(|index| index.shards).sum();

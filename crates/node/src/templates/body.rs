@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::read::Reader;
 use crate::cluster::{Alias, check_alias_name, flat_settings, settings_text, settings_tree};
 use crate::error::{ApiError, Result};
+use crate::http::Reader;
 
 /// Settings by full name (`index.refresh_interval`). Scalars are text; `null` takes back what a part before has set.
 pub type Settings = BTreeMap<String, Value>;

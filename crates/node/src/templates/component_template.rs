@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::body::{Template, print_given};
-use super::read::{Dates, Reader};
+use super::read::Dates;
 use crate::error::{ApiError, Result};
+use crate::http::Reader;
 
 const READER: Reader = Reader("component_template");
 

@@ -4,8 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::body::{Template, print_given};
 use super::component_template::nested;
-use super::read::{Dates, Reader, bad_request};
+use super::read::{Dates, bad_request};
 use crate::error::{ApiError, Result};
+use crate::http::Reader;
 use crate::mapping::simple_match;
 
 const READER: Reader = Reader("index_template");

@@ -6,7 +6,7 @@ use super::IndexTemplate;
 use super::body::aliases_json;
 use super::read::bad_request;
 use super::set::Templates;
-use crate::cluster::settings_tree;
+use crate::cluster::{TIER_PREFERENCE, settings_tree};
 use crate::error::{ApiError, Result};
 
 impl Templates {
@@ -65,7 +65,11 @@ impl Templates {
 
     fn simulated(&self, name: &str, template: &IndexTemplate) -> Result<Value> {
         let mapping = self.check_index(name, template)?;
-        let composed = self.compose(template);
+        let mut composed = self.compose(template);
+        composed
+            .settings
+            .entry(TIER_PREFERENCE.0.to_owned())
+            .or_insert_with(|| Value::from(TIER_PREFERENCE.1));
         let mut out = Map::new();
         out.insert("settings".to_owned(), settings_tree(composed.settings, false));
         if composed.mappings.is_some() {

@@ -35,19 +35,19 @@ impl Memory {
         Templates::load(self).unwrap()
     }
 
-    fn index(&self, name: &str, body: Value) -> Result<()> {
+    fn index(&self, name: &str, body: &Value) -> Result<()> {
         self.index_at(name, body, 1)
     }
 
-    fn index_at(&self, name: &str, body: Value, now_ms: i64) -> Result<()> {
-        match self.load().put_index(name, &body, false, now_ms)? {
+    fn index_at(&self, name: &str, body: &Value, now_ms: i64) -> Result<()> {
+        match self.load().put_index(name, body, false, now_ms)? {
             Some(template) => self.put(INDEX_TEMPLATES, name, &template.to_json(true)),
             None => Ok(()),
         }
     }
 
-    fn component(&self, name: &str, body: Value) -> Result<()> {
-        match self.load().put_component(name, &body, false, 1)? {
+    fn component(&self, name: &str, body: &Value) -> Result<()> {
+        match self.load().put_component(name, body, false, 1)? {
             Some(component) => self.put(COMPONENT_TEMPLATES, name, &component.to_json(true)),
             None => Ok(()),
         }
@@ -70,7 +70,7 @@ fn a_template_is_printed_as_elasticsearch_does_and_survives_saving() {
     store
         .index(
             "t",
-            json!({
+            &json!({
                 "index_patterns": "logs-*",
                 "priority": "12",
                 "version": 4,
@@ -114,11 +114,11 @@ fn a_template_is_printed_as_elasticsearch_does_and_survives_saving() {
     );
     // Empty parts are told from absent ones, and a flat print is one of full names.
     store
-        .index("t", json!({ "index_patterns": ["x"], "template": { "settings": {}, "mappings": {} } }))
+        .index("t", &json!({ "index_patterns": ["x"], "template": { "settings": {}, "mappings": {} } }))
         .unwrap();
     assert_eq!(store.printed("t")["template"], json!({ "settings": {} }));
     store
-        .index("t", json!({ "index_patterns": ["x"], "template": { "settings": { "hidden": true } } }))
+        .index("t", &json!({ "index_patterns": ["x"], "template": { "settings": { "hidden": true } } }))
         .unwrap();
     assert_eq!(
         store.load().index["t"].to_json(true)["template"],
@@ -133,11 +133,11 @@ fn dates_say_when_a_definition_was_made_and_last_changed() {
         let printed = store.printed("t");
         (printed["created_date_millis"].as_i64().unwrap(), printed["modified_date_millis"].as_i64().unwrap())
     };
-    store.index_at("t", json!({ "index_patterns": ["a"] }), 5).unwrap();
+    store.index_at("t", &json!({ "index_patterns": ["a"] }), 5).unwrap();
     assert_eq!(dates(&store), (5, 5));
-    store.index_at("t", json!({ "index_patterns": ["a"] }), 7).unwrap();
+    store.index_at("t", &json!({ "index_patterns": ["a"] }), 7).unwrap();
     assert_eq!(dates(&store), (5, 5), "the same again is no change");
-    store.index_at("t", json!({ "index_patterns": ["b"] }), 9).unwrap();
+    store.index_at("t", &json!({ "index_patterns": ["b"] }), 9).unwrap();
     assert_eq!(dates(&store), (5, 9));
     let load = store.load();
     let error = load.put_index("t", &json!({ "index_patterns": ["b"] }), true, 9).unwrap_err();
@@ -147,7 +147,7 @@ fn dates_say_when_a_definition_was_made_and_last_changed() {
 #[test]
 fn bodies_that_cannot_be_read_are_refused_in_elasticsearchs_words() {
     let store = Memory::default();
-    let parse = |body: Value| refused(store.index("t", body));
+    let parse = |body: &Value| refused(store.index("t", body));
     for (body, kind, reason) in [
         (json!({}), "illegal_argument_exception", "Required [index_patterns]"),
         (
@@ -199,24 +199,24 @@ fn bodies_that_cannot_be_read_are_refused_in_elasticsearchs_words() {
             "Validation Failed: 1: global composable templates may not specify the setting index.hidden;",
         ),
     ] {
-        let error = parse(body);
+        let error = parse(&body);
         assert_eq!((error.kind, error.reason.as_str()), (kind, reason));
     }
-    let error = parse(json!({ "index_patterns": ["a"], "template": { "wrong": 1 } }));
+    let error = parse(&json!({ "index_patterns": ["a"], "template": { "wrong": 1 } }));
     assert_eq!(error.reason, "[index_template] failed to parse field [template]");
     assert_eq!(error.body()["error"]["root_cause"][0]["reason"], "[template] unknown field [wrong]");
-    let error = parse(json!({ "index_patterns": ["a"], "version": "x" }));
+    let error = parse(&json!({ "index_patterns": ["a"], "version": "x" }));
     assert_eq!(error.reason, "[index_template] failed to parse field [version]");
     assert_eq!(error.extra["caused_by"]["reason"], "For input string: \"x\"");
-    assert!(parse(json!({ "index_patterns": ["a"], "data_stream": {} })).reason.contains("data_stream"));
+    assert!(parse(&json!({ "index_patterns": ["a"], "data_stream": {} })).reason.contains("data_stream"));
     let aliases = json!({ "a": { "index_routing": "1,2" } });
     assert_eq!(
-        parse(json!({ "index_patterns": ["a"], "template": { "aliases": aliases } })).reason,
+        parse(&json!({ "index_patterns": ["a"], "template": { "aliases": aliases } })).reason,
         "alias [a] has several index routing values associated with it"
     );
-    assert_eq!(refused(store.component("c", json!({}))).reason, "Required [template]");
+    assert_eq!(refused(store.component("c", &json!({}))).reason, "Required [template]");
     assert_eq!(
-        refused(store.component("C c", json!({ "template": {} }))).reason,
+        refused(store.component("C c", &json!({ "template": {} }))).reason,
         "index_template [C c] invalid, cause [Validation Failed: 1: name must not contain a space;2: name must be lower \
          cased;]"
     );
@@ -225,9 +225,9 @@ fn bodies_that_cannot_be_read_are_refused_in_elasticsearchs_words() {
 #[test]
 fn the_highest_priority_applies_and_equal_ones_are_refused() {
     let store = Memory::default();
-    store.index("low", json!({ "index_patterns": ["p-*"] })).unwrap();
-    store.index("high", json!({ "index_patterns": ["p-x*", "q"], "priority": 2 })).unwrap();
-    store.index("all", json!({ "index_patterns": ["*"], "priority": 1 })).unwrap();
+    store.index("low", &json!({ "index_patterns": ["p-*"] })).unwrap();
+    store.index("high", &json!({ "index_patterns": ["p-x*", "q"], "priority": 2 })).unwrap();
+    store.index("all", &json!({ "index_patterns": ["*"], "priority": 1 })).unwrap();
     let templates = store.load();
     let name = |index: &str, hidden| templates.matching(index, hidden).map(|(name, _)| name);
     assert_eq!(name("p-x1", false), Some("high"));
@@ -235,7 +235,7 @@ fn the_highest_priority_applies_and_equal_ones_are_refused() {
     assert_eq!(name("p-1", true), Some("low"), "a pattern for everything leaves hidden indexes alone");
     assert_eq!(name("z", true), None);
     assert_eq!(
-        refused(store.index("other", json!({ "index_patterns": ["a", "p-xy"], "priority": 2 }))).reason,
+        refused(store.index("other", &json!({ "index_patterns": ["a", "p-xy"], "priority": 2 }))).reason,
         "index template [other] has index patterns [a, p-xy] matching patterns from existing templates [high] with \
          patterns (high => [p-x*, q]) that have the same priority [2], multiple index templates may not match during \
          index creation, please use a different priority"
@@ -248,7 +248,7 @@ fn later_parts_win() {
     store
         .component(
             "c1",
-            json!({ "template": {
+            &json!({ "template": {
                 "settings": { "number_of_replicas": 0, "refresh_interval": "5s" },
                 "mappings": { "properties": { "a": { "type": "keyword" }, "b": { "type": "keyword" } } },
                 "aliases": { "x": { "routing": "1" }, "{index}-now": {} },
@@ -258,13 +258,13 @@ fn later_parts_win() {
     store
         .component(
             "c2",
-            json!({ "template": { "mappings": { "properties": { "b": { "type": "long" } } }, "aliases": { "x": {} } } }),
+            &json!({ "template": { "mappings": { "properties": { "b": { "type": "long" } } }, "aliases": { "x": {} } } }),
         )
         .unwrap();
     store
         .index(
             "t",
-            json!({
+            &json!({
                 "index_patterns": ["logs-*"],
                 "composed_of": ["c1", "c2", "later"],
                 "ignore_missing_component_templates": ["later"],
@@ -297,14 +297,14 @@ fn later_parts_win() {
 #[test]
 fn parts_must_go_together() {
     let store = Memory::default();
-    let error = refused(store.index("t", json!({ "index_patterns": ["a"], "composed_of": ["c", "d"] })));
+    let error = refused(store.index("t", &json!({ "index_patterns": ["a"], "composed_of": ["c", "d"] })));
     assert_eq!(error.kind, "invalid_index_template_exception");
     assert_eq!(
         error.reason,
         "index_template [t] invalid, cause [index template [t] specifies component templates [c, d] that do not exist]"
     );
     let nonsense = json!({ "mappings": { "properties": { "a": { "type": "nonsense" } } } });
-    let error = refused(store.index("t", json!({ "index_patterns": ["a"], "template": nonsense })));
+    let error = refused(store.index("t", &json!({ "index_patterns": ["a"], "template": nonsense })));
     assert_eq!(error.reason, "composable template [t] template after composition is invalid");
     let cause = &error.extra["caused_by"];
     assert_eq!(cause["reason"], "invalid composite mappings for [t]");
@@ -314,24 +314,24 @@ fn parts_must_go_together() {
             .unwrap()
             .starts_with("Failed to parse mapping: The mapper type")
     );
-    let error = refused(store.component("c", json!({ "template": nonsense })));
+    let error = refused(store.component("c", &json!({ "template": nonsense })));
     assert_eq!(error.kind, "mapper_parsing_exception");
 
     let filter = json!({ "aliases": { "x": { "filter": { "nosuch": {} } } } });
-    store.component("c", json!({ "template": filter })).unwrap();
-    let error = refused(store.index("t", json!({ "index_patterns": ["a"], "composed_of": ["c"] })));
+    store.component("c", &json!({ "template": filter })).unwrap();
+    let error = refused(store.index("t", &json!({ "index_patterns": ["a"], "composed_of": ["c"] })));
     assert_eq!(error.extra["caused_by"]["reason"], "failed to parse filter for alias [x]");
 
     // A component that some template uses can neither break it nor go.
     store
         .component(
             "c",
-            json!({ "template": { "mappings": { "properties": { "a": { "type": "keyword" } } } } }),
+            &json!({ "template": { "mappings": { "properties": { "a": { "type": "keyword" } } } } }),
         )
         .unwrap();
     let alias = json!({ "mappings": { "properties": { "al": { "type": "alias", "path": "a" } } } });
-    store.index("t", json!({ "index_patterns": ["a"], "composed_of": ["c"], "template": alias })).unwrap();
-    let error = refused(store.component("c", json!({ "template": {} })));
+    store.index("t", &json!({ "index_patterns": ["a"], "composed_of": ["c"], "template": alias })).unwrap();
+    let error = refused(store.component("c", &json!({ "template": {} })));
     assert_eq!(
         error.reason,
         "updating component template [c] results in invalid composable template [t] after templates are merged"
@@ -343,17 +343,17 @@ fn parts_must_go_together() {
     store
         .index(
             "all",
-            json!({ "index_patterns": ["*"], "composed_of": ["h"], "priority": 3,
+            &json!({ "index_patterns": ["*"], "composed_of": ["h"], "priority": 3,
         "ignore_missing_component_templates": ["h"] }),
         )
         .unwrap();
-    let error = refused(store.component("h", json!({ "template": { "settings": { "hidden": true } } })));
+    let error = refused(store.component("h", &json!({ "template": { "settings": { "hidden": true } } })));
     assert_eq!(
         error.reason,
         "cannot update component template [h] because the following global templates would resolve to specifying the \
          [index.hidden] setting: [all]"
     );
-    store.component("h", json!({ "template": {} })).unwrap();
+    store.component("h", &json!({ "template": {} })).unwrap();
     assert_eq!(store.load().deleted_components("h").unwrap(), ["h"], "it may be missing, so it may go");
 }
 
@@ -361,8 +361,8 @@ fn parts_must_go_together() {
 fn names_and_patterns_find_and_delete() {
     let store = Memory::default();
     for name in ["a1", "a2", "b"] {
-        store.component(name, json!({ "template": {} })).unwrap();
-        store.index(name, json!({ "index_patterns": [name] })).unwrap();
+        store.component(name, &json!({ "template": {} })).unwrap();
+        store.index(name, &json!({ "index_patterns": [name] })).unwrap();
     }
     let templates = store.load();
     let found = |name: Option<&str>| {
@@ -390,21 +390,22 @@ fn names_and_patterns_find_and_delete() {
 #[test]
 fn simulations_show_what_would_be() {
     let store = Memory::default();
-    store.component("c", json!({ "template": { "settings": { "number_of_replicas": 0 } } })).unwrap();
+    store.component("c", &json!({ "template": { "settings": { "number_of_replicas": 0 } } })).unwrap();
     store
         .index(
             "t",
-            json!({
+            &json!({
                 "index_patterns": ["x*"], "priority": 5, "composed_of": ["c"],
                 "template": { "mappings": { "dynamic": false, "properties": { "o.a": { "type": "long" } } } },
             }),
         )
         .unwrap();
-    store.index("other", json!({ "index_patterns": ["*1"] })).unwrap();
+    store.index("other", &json!({ "index_patterns": ["*1"] })).unwrap();
     let templates = store.load();
+    let tier = json!({ "routing": { "allocation": { "include": { "_tier_preference": "data_content" } } } });
     let expected = json!({
         "template": {
-            "settings": { "index": { "number_of_replicas": "0" } },
+            "settings": { "index": { "number_of_replicas": "0", "routing": &tier["routing"] } },
             "mappings": { "dynamic": "false", "properties": { "o": { "properties": { "a": { "type": "long" } } } } },
             "aliases": {},
         },
@@ -415,7 +416,7 @@ fn simulations_show_what_would_be() {
     assert_eq!(templates.simulate_index("z", None).unwrap(), json!({}));
     let body = json!({ "index_patterns": ["x*"], "priority": 6 });
     let simulated = templates.simulate_index("x1", Some(&body)).unwrap();
-    assert_eq!(simulated["template"], json!({ "settings": {}, "aliases": {} }));
+    assert_eq!(simulated["template"], json!({ "settings": { "index": tier }, "aliases": {} }));
     assert_eq!(simulated["overlapping"].as_array().unwrap().len(), 2);
     assert_eq!(templates.simulate(None, Some(&body), false).unwrap(), simulated);
     let reason = |name, body, create| templates.simulate(name, body, create).unwrap_err().reason;
