@@ -507,11 +507,11 @@ fn extended(stats: &Stats, body: &mut Map<String, Value>) {
     );
 }
 
-/// A number in words, for types that have them.
-#[allow(clippy::cast_possible_truncation)]
 /// The year 9999 ends here, in milliseconds since 1970.
 const LAST_DATE_MS: f64 = 253_402_207_200_000.0;
 
+/// A number in words, for types that have them.
+#[allow(clippy::cast_possible_truncation)]
 fn as_string(value: f64, style: &Style) -> Result<Option<String>> {
     Ok(match style {
         // A sum of dates can lie past the last year that can be written: it is answered as a number alone.

@@ -275,7 +275,7 @@ fn keywords_have_a_longest_length() {
 
 #[test]
 fn text_beyond_the_slots_and_other_analyzers_are_encoded() {
-    let properties: serde_json::Map<String, Value> =
+    let properties: Map<String, Value> =
         (0..70).map(|n| (format!("f{n:02}"), json!({ "type": "text" }))).collect();
     let (_, fields) =
         read(json!({ "properties": properties }), r#"{"f00":["one","two"],"f69":"Three four"}"#).unwrap();
