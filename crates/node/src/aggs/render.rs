@@ -510,14 +510,32 @@ fn extended(stats: &Stats, body: &mut Map<String, Value>) {
 /// The year 9999 ends here, in milliseconds since 1970.
 const LAST_DATE_MS: f64 = 253_402_207_200_000.0;
 
+/// A date past the year 9999 as Java writes it: with a sign before the year.
+fn far_date(ms: i64) -> String {
+    const DAY_MS: i64 = 86_400_000;
+    let (day, in_day) = (ms.div_euclid(DAY_MS), ms.rem_euclid(DAY_MS));
+    // Days of the proleptic Gregorian calendar, in eras of 400 years that begin in March.
+    let shifted = day + 719_468;
+    let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    let (seconds, ms) = (in_day / 1000, in_day % 1000);
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:+}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{ms:03}Z")
+}
+
 /// A number in words, for types that have them.
 #[allow(clippy::cast_possible_truncation)]
 fn as_string(value: f64, style: &Style) -> Result<Option<String>> {
     Ok(match style {
-        // A sum of dates can lie past the last year that can be written: it is answered as a number alone.
-        Style::Date { format } if value.abs() < LAST_DATE_MS => {
-            Some(dates::format(value as i64, format.as_deref(), None)?)
-        }
+        // A sum of dates can lie past the last year the formats know.
+        Style::Date { format: None } if value.abs() >= LAST_DATE_MS => Some(far_date(value as i64)),
+        Style::Date { format: Some(_) } if value.abs() >= LAST_DATE_MS => None,
+        Style::Date { format } => Some(dates::format(value as i64, format.as_deref(), None)?),
         Style::Boolean => Some((value != 0.0).to_string()),
         _ => None,
     })

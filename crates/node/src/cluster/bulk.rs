@@ -402,7 +402,7 @@ impl Cluster {
         if refresh == Refresh::Now {
             for item in results.iter_mut().flatten() {
                 if let Ok(result) = &mut item.result {
-                    result.forced_refresh = !matches!(result.outcome, Outcome::Noop | Outcome::Dropped);
+                    result.forced_refresh = result.outcome != Outcome::Dropped;
                 }
             }
         }

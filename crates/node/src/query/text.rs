@@ -125,7 +125,9 @@ impl Matching {
         }
         let count = queries.len();
         if self.operator == Operator::And && count > 1 {
-            return Ok(scoring::all_of(queries));
+            // None of the words is optional, so a minimum of optional ones cannot be met.
+            let minimum = self.minimum_should_match.as_ref().map_or(0, |minimum| minimum.of(0));
+            return Ok(if minimum > 0 { scoring::none() } else { scoring::all_of(queries) });
         }
         let minimum = match &self.minimum_should_match {
             // With a single word Elasticsearch builds no bool query, so there is nothing to apply the minimum to.

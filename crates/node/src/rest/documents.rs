@@ -119,7 +119,8 @@ fn written(item: &ItemResult, result: &WriteResult) -> Value {
         "_version": result.version,
         "result": result.outcome.name(),
     });
-    if result.forced_refresh {
+    // `_bulk` says so of an update that changed nothing too.
+    if result.forced_refresh && result.outcome != Outcome::Noop {
         body["forced_refresh"] = true.into();
     }
     body["_shards"] = if result.outcome == Outcome::Noop {
