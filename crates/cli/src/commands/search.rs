@@ -1,7 +1,7 @@
 //! `connectors search`.
 
 use anyhow::{Context, Result};
-use connectors_es_client::{Method, path};
+use connectors_es_client::{Distribution, Method, path};
 use serde_json::{Value, json};
 
 use crate::connectors_args::{Output, SearchArgs};
@@ -10,9 +10,17 @@ use crate::target::Target;
 /// Fields of a document that name it best for people, in order of preference.
 const TITLES: [&str; 6] = ["path", "title", "name", "subject", "url", "id"];
 
+/// Characters of a field that are looked through for what to highlight: the servers' own limit.
+const HIGHLIGHTED: u32 = 1_000_000;
+
 /// Searches all fields and prints the best hits with what matched.
 pub async fn run(target: &Target, args: &SearchArgs) -> Result<()> {
-    let body = json!({
+    // Longer texts are searched whole and highlighted up to here; without this they fail the search.
+    let limit = match target.client.ping().await?.distribution {
+        Distribution::OpenSearch => "max_analyzer_offset",
+        _ => "max_analyzed_offset",
+    };
+    let mut body = json!({
         "size": args.size,
         "query": { "multi_match": { "query": args.query, "fields": ["*"], "lenient": true } },
         "highlight": {
@@ -20,6 +28,7 @@ pub async fn run(target: &Target, args: &SearchArgs) -> Result<()> {
             "fields": { "*": {} },
         },
     });
+    body["highlight"][limit] = json!(HIGHLIGHTED);
     let answer = target
         .client
         .request(Method::POST, &path([args.index.as_str(), "_search"]), &[], Some(&body))

@@ -207,6 +207,7 @@ async fn progress_search_and_listings_for_people() {
     server.forget(&place.index).await;
     place.write("a.txt", "the quick brown fox jumps over the lazy dog");
     place.write("b.txt", "nothing of note");
+    place.write("long.txt", &"walrus ".repeat(200_000));
     let config = place.config(&server.url, &json!({}));
     let config = config.to_str().unwrap();
     let directory = format!("directory={}", place.files().display());
@@ -214,10 +215,10 @@ async fn progress_search_and_listings_for_people() {
 
     let output = run(&["sync", "dir", "--index", &place.index, "--set", &directory, "--dry-run"]);
     assert!(output.status.success(), "{}", said(&output));
-    assert!(out(&output).contains("2 would be written"), "{}", said(&output));
+    assert!(out(&output).contains("3 would be written"), "{}", said(&output));
     let output = run(&["sync", "dir", "--index", &place.index, "--set", &directory]);
     assert!(output.status.success(), "{}", said(&output));
-    assert!(out(&output).starts_with("completed: 2 documents read, 2 written"), "{}", said(&output));
+    assert!(out(&output).starts_with("completed: 3 documents read, 3 written"), "{}", said(&output));
     assert!(out(&output).contains("Next: connectors search search-e2e-people"), "{}", said(&output));
 
     let output = run(&["search", &place.index, "brown fox"]);
@@ -225,6 +226,8 @@ async fn progress_search_and_listings_for_people() {
     assert!(out(&output).contains("[brown] [fox]") && out(&output).contains("a.txt"), "{}", said(&output));
     let output = run(&["search", &place.index, "fox", "-o", "json"]);
     assert_eq!(report(&output)["hits"]["total"]["value"], 1, "{}", said(&output));
+    let output = run(&["search", &place.index, "walrus"]);
+    assert!(out(&output).contains("[walrus]"), "longer than servers highlight by default: {}", said(&output));
     let output = run(&["search", "search-e2e-absent", "fox"]);
     assert!(!output.status.success() && err(&output).contains("search-e2e-absent"), "{}", said(&output));
 
@@ -236,7 +239,7 @@ async fn progress_search_and_listings_for_people() {
     let jobs = report(&output);
     assert_eq!(jobs[0]["status"], "completed", "{jobs}");
     let id = jobs[0]["id"].as_str().unwrap();
-    assert!(out(&run(&["job", "view", id])).contains("indexed_document_count: 2"));
+    assert!(out(&run(&["job", "view", id])).contains("indexed_document_count: 3"));
     let output = run(&["job", "cancel", id]);
     assert!(!output.status.success() && err(&output).contains("completed"), "{}", said(&output));
     server.forget(&place.index).await;
