@@ -109,6 +109,18 @@ impl ApiError {
     }
 }
 
+/// The name Elasticsearch's parser gives the first token of a value: what complaints call a value of the wrong kind.
+pub fn token(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "VALUE_NULL",
+        Value::Bool(_) => "VALUE_BOOLEAN",
+        Value::Number(_) => "VALUE_NUMBER",
+        Value::String(_) => "VALUE_STRING",
+        Value::Array(_) => "START_ARRAY",
+        Value::Object(_) => "START_OBJECT",
+    }
+}
+
 impl From<tantivy::TantivyError> for ApiError {
     fn from(error: tantivy::TantivyError) -> Self {
         Self::internal(error)

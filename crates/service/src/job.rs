@@ -153,7 +153,7 @@ impl Service {
         tokens: StopTokens,
     ) -> Result<(Ending, Option<Box<SyncReport>>), ServiceError> {
         let input = tokio::select! {
-            input = self.prepare(&job.document, tokens.cancel.child_token(), true) => input?,
+            input = self.prepare(&job.document, tokens.cancel.child_token()) => input?,
             () = tokens.cancel.cancelled() => return Ok((Ending::Canceled, None)),
             () = tokens.suspend.cancelled() => return Ok((Ending::Suspended, None)),
         };
@@ -165,12 +165,11 @@ impl Service {
         Ok(((&report.outcome).into(), Some(Box::new(report))))
     }
 
-    /// Everything the engine needs, and, with `make_index`, an index to write to.
+    /// Everything the engine needs.
     pub(crate) async fn prepare(
         &self,
         document: &SyncJobDocument,
         cancel: CancellationToken,
-        make_index: bool,
     ) -> Result<SyncInput, ServiceError> {
         let shared = &self.shared;
         let snapshot = &document.connector;
@@ -196,9 +195,6 @@ impl Service {
         if rules.state != ValidationState::Valid {
             let errors: Vec<String> = rules.errors.iter().map(|error| error.messages.join("; ")).collect();
             return Err(ServiceError::Setup(format!("the sync rules are not valid: {}", errors.join("; "))));
-        }
-        if make_index {
-            client.ensure_index(&index, &index_body()).await?;
         }
         Ok(SyncInput {
             job_type: document.job_type,
@@ -337,14 +333,6 @@ async fn usable_pipeline(client: &EsClient, wanted: &Pipeline) -> Result<Pipelin
         Err(error) if error.is_denied() => Ok(wanted.clone()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Settings and mappings of a content index nobody has made yet.
-fn index_body() -> Value {
-    json!({
-        "settings": {"auto_expand_replicas": "0-1"},
-        "mappings": {"properties": {"id": {"type": "keyword"}}},
-    })
 }
 
 /// The counters of the runs before this one, as far as the job's document has them.

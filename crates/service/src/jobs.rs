@@ -1,13 +1,13 @@
 //! The job loops: take pending and suspended jobs, oldest first, a bounded number at once.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use connectors_es_client::protocol_index::Stored;
 use connectors_protocol::sync_job::{JobType, SyncJobDocument};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -20,9 +20,9 @@ pub(crate) struct Runner {
     stop: CancellationToken,
     types: &'static [JobType],
     slots: Arc<Semaphore>,
-    running: JoinSet<String>,
-    /// Jobs of this process, so that none is started twice.
-    taken: HashSet<String>,
+    running: JoinSet<()>,
+    /// The jobs that run here, so that none is started twice.
+    taken: HashMap<task::Id, String>,
     /// Whether the last look left work behind for want of a slot.
     more: bool,
 }
@@ -45,7 +45,7 @@ impl Runner {
             types,
             slots: Arc::new(Semaphore::new(slots)),
             running: JoinSet::new(),
-            taken: HashSet::new(),
+            taken: HashMap::new(),
             more: false,
         }
     }
@@ -58,10 +58,10 @@ impl Runner {
         let connectors =
             shared.connectors.supported(&self.service.served_types(), &self.service.own_ids()).await?;
         let ids: Vec<String> = connectors.into_iter().map(|connector| connector.id).collect();
-        self.service.take_over_dead(&ids, self.types, |id| self.taken.contains(id)).await?;
+        self.service.take_over_dead(&ids, self.types, |id| self.runs(id)).await?;
         let waiting = shared.jobs.claimable(&ids, self.types).await?;
         for job in waiting {
-            if self.taken.contains(&job.id) {
+            if self.runs(&job.id) {
                 continue;
             }
             let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
@@ -80,41 +80,45 @@ impl Runner {
             index_name = job.document.connector.index_name.as_deref().unwrap_or("?"),
             sync_job_id = %job.id,
         );
-        self.taken.insert(job.id.clone());
-        let (service, stop) = (self.service.clone(), self.stop.clone());
-        self.running.spawn(
+        let (service, stop, id) = (self.service.clone(), self.stop.clone(), job.id.clone());
+        let task = self.running.spawn(
             async move {
-                let id = job.id.clone();
                 let (progress, _) = watch::channel(connectors_sync::Progress::default());
                 if let Err(error) = service.run_job(job, JobOptions::default(), progress, stop).await {
                     tracing::error!("{error}");
                 }
                 drop(slot);
-                id
             }
             .instrument(span),
         );
+        self.taken.insert(task.id(), id);
+    }
+
+    fn runs(&self, job_id: &str) -> bool {
+        self.taken.values().any(|id| id == job_id)
     }
 
     fn reap(&mut self) {
-        while let Some(ended) = self.running.try_join_next() {
+        while let Some(ended) = self.running.try_join_next_with_id() {
             self.forget(ended);
         }
     }
 
-    fn forget(&mut self, ended: Result<String, tokio::task::JoinError>) {
-        match ended {
-            Ok(id) => {
-                self.taken.remove(&id);
-            }
-            Err(panic) => tracing::error!("a job panicked: {panic}"),
+    fn forget(&mut self, ended: Result<(task::Id, ()), task::JoinError>) {
+        let task = match &ended {
+            Ok((task, ())) => *task,
+            Err(panic) => panic.id(),
+        };
+        let id = self.taken.remove(&task);
+        if let Err(panic) = ended {
+            tracing::error!("job {} panicked: {panic}", id.as_deref().unwrap_or("?"));
         }
     }
 
     /// Ready when a job ended while others wait for its slot; otherwise never.
     pub(crate) async fn room(&mut self) {
         if self.more
-            && let Some(ended) = self.running.join_next().await
+            && let Some(ended) = self.running.join_next_with_id().await
         {
             self.forget(ended);
             return;
@@ -128,7 +132,7 @@ impl Runner {
         let mut waited = Duration::ZERO;
         while !self.running.is_empty() {
             tokio::select! {
-                Some(ended) = self.running.join_next() => self.forget(ended),
+                Some(ended) = self.running.join_next_with_id() => self.forget(ended),
                 () = tokio::time::sleep(Duration::from_secs(5)) => {
                     waited += Duration::from_secs(5);
                     tracing::info!("Waiting for {} jobs to suspend ({waited:?})", self.running.len());

@@ -148,33 +148,22 @@ impl Service {
     async fn repeat(&self, which: Loop, stop: &CancellationToken) -> Result<(), ServiceError> {
         let settings = &self.shared.config.service;
         let mut budget = ErrorBudget::new(settings.max_errors, settings.max_errors_span);
-        let mut scheduler = scheduling::Scheduler::new(self.clone());
-        let mut runner = match which {
-            Loop::SyncAccessControl => jobs::Runner::access_control(self.clone(), stop.clone()),
-            _ => jobs::Runner::content(self.clone(), stop.clone()),
-        };
+        let mut work = Work::new(which, self, stop);
         let pause = match which {
             Loop::Cleanup => settings.job_cleanup_interval,
             _ => settings.idling,
         };
         tracing::debug!("The {} loop starts, every {pause:?}", which.name());
         loop {
-            let turn = async {
-                match which {
-                    Loop::Schedule => scheduler.turn().await,
-                    Loop::SyncContent | Loop::SyncAccessControl => runner.turn().await,
-                    Loop::Cleanup => cleanup::turn(self).await,
-                }
-            };
-            // A turn of the job loop only starts jobs; those stop by themselves and are waited for below.
+            // A turn of a job loop only starts jobs; those stop by themselves and are waited for below.
             let outcome = tokio::select! {
-                outcome = turn => outcome,
+                outcome = work.turn() => outcome,
                 () = stop.cancelled() => break,
             };
             if let Err(error) = outcome {
                 tracing::error!("{error}");
                 if !budget.spend(Instant::now()) {
-                    runner.finish().await;
+                    work.finish().await;
                     return Err(ServiceError::TooManyErrors {
                         name: which.name(),
                         limit: settings.max_errors,
@@ -185,15 +174,15 @@ impl Service {
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = runner.room() => {}
+                () = work.room() => {}
                 () = stop.cancelled() => break,
             }
         }
-        runner.finish().await;
+        work.finish().await;
         Ok(())
     }
 
-    /// Whether this service serves a connector, by `connectors` and `service.service_types` of its configuration.
+    /// The connectors that `connectors` of the configuration names.
     pub(crate) fn own_ids(&self) -> Vec<String> {
         self.shared.config.connectors.iter().map(|entry| entry.connector_id.clone()).collect()
     }
@@ -209,5 +198,46 @@ impl Service {
             return self.shared.registry.iter().map(|source| source.service_type.clone()).collect();
         }
         config.service.service_types.clone()
+    }
+}
+
+/// What a loop does, and what it remembers from turn to turn.
+enum Work {
+    Schedule(scheduling::Scheduler),
+    Jobs(jobs::Runner),
+    Cleanup(Service),
+}
+
+impl Work {
+    fn new(which: Loop, service: &Service, stop: &CancellationToken) -> Self {
+        let (service, stop) = (service.clone(), stop.clone());
+        match which {
+            Loop::Schedule => Self::Schedule(scheduling::Scheduler::new(service)),
+            Loop::SyncContent => Self::Jobs(jobs::Runner::content(service, stop)),
+            Loop::SyncAccessControl => Self::Jobs(jobs::Runner::access_control(service, stop)),
+            Loop::Cleanup => Self::Cleanup(service),
+        }
+    }
+
+    async fn turn(&mut self) -> Result<(), ServiceError> {
+        match self {
+            Self::Schedule(scheduler) => scheduler.turn().await,
+            Self::Jobs(runner) => runner.turn().await,
+            Self::Cleanup(service) => cleanup::turn(service).await,
+        }
+    }
+
+    /// Ready when there is room for work that was left behind; otherwise never.
+    async fn room(&mut self) {
+        match self {
+            Self::Jobs(runner) => runner.room().await,
+            Self::Schedule(_) | Self::Cleanup(_) => std::future::pending().await,
+        }
+    }
+
+    async fn finish(&mut self) {
+        if let Self::Jobs(runner) = self {
+            runner.finish().await;
+        }
     }
 }

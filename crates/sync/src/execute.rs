@@ -352,8 +352,11 @@ fn send_all(input: &SyncInput, sink: Sink) -> impl Future<Output = Result<(), So
     }
 }
 
-/// The index a job makes if there is none. Everything is mapped as it comes, but for the fields every document has: ids are
-/// only compared, and a long text needs no second form for sorting.
+/// The index a job makes if there is none: on one machine without replicas, on more with one. Everything is mapped as it
+/// comes, but for the fields every document has: ids are only compared, and a long text needs no second form for sorting.
 fn index_body() -> Value {
-    json!({"mappings": {"properties": {"id": {"type": "keyword"}, "body": {"type": "text"}}}})
+    json!({
+        "settings": {"auto_expand_replicas": "0-1"},
+        "mappings": {"properties": {"id": {"type": "keyword"}, "body": {"type": "text"}}},
+    })
 }

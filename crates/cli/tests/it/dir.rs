@@ -1,15 +1,16 @@
 //! The `dir` source from end to end.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Door, Server, Service, Workplace, report, said};
+use crate::support::{Door, Server, Service, Workplace, report, said, until};
 
 /// Settings under which a lost connection is tried again quickly.
 fn impatient() -> Value {
-    json!({"elasticsearch.retry_interval": 0.2, "elasticsearch.max_retries": 100, "elasticsearch.bulk.chunk_size": 50})
+    json!({"elasticsearch.retry_interval": 0.2, "elasticsearch.max_retries": 100})
 }
 
 /// Makes a connector by a first sync of one file, then leaves a pending job for `files` more.
@@ -34,6 +35,35 @@ fn serving(connector: &str, more: &Value) -> Value {
         config[key] = value.clone();
     }
     config
+}
+
+/// A job in its middle: some of its documents are written, and the rest takes seconds more however fast the machine is,
+/// because the way to the server is slow.
+struct Midway {
+    job: String,
+    door: Door,
+    config: PathBuf,
+    service: Service,
+}
+
+impl Midway {
+    /// 1,500 files in bulks of 20 that take a second each, at most ten at a time.
+    async fn start(server: &Server, place: &Workplace, settings: &Value) -> Self {
+        server.forget(&place.index).await;
+        let (connector, job) = pending_job(server, place, 1500, 2000).await;
+        let door = Door::before(&server.url);
+        door.slow(400);
+        let mut config = serving(&connector, settings);
+        config["elasticsearch.bulk.chunk_size"] = json!(20);
+        let config = place.config(&door.url(), &config);
+        let service = Service::start(&config, "midway");
+        server.job_becomes(&job, &["in_progress"], Duration::from_secs(20)).await;
+        until("the first documents of the job", Duration::from_mins(1), async || {
+            (server.documents(&place.index).await.len() > 1).then_some(())
+        })
+        .await;
+        Self { job, door, config, service }
+    }
 }
 
 #[tokio::test]
@@ -85,30 +115,28 @@ async fn first_sync_then_nothing_then_only_what_changed() {
 async fn a_running_job_is_canceled_within_seconds() {
     let server = Server::start().await;
     let place = Workplace::new("search-e2e-cancel");
-    server.forget(&place.index).await;
-    let (connector, job) = pending_job(&server, &place, 2000, 2000).await;
-    let door = Door::before(&server.url);
-    door.slow(100);
-    let config = place.config(&door.url(), &serving(&connector, &impatient()));
-    let mut service = Service::start(&config, "cancel");
-    server.job_becomes(&job, &["in_progress"], Duration::from_secs(20)).await;
+    let mut midway = Midway::start(&server, &place, &impatient()).await;
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_connectors"))
         .arg("--config")
         .arg(place.config(&server.url, &json!({})))
-        .args(["job", "cancel", &job])
+        .args(["job", "cancel", &midway.job])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", said(&output));
-    let ended = server.job_becomes(&job, &["canceled"], Duration::from_secs(10)).await;
+    let ended = server.job_becomes(&midway.job, &["canceled"], Duration::from_secs(5)).await;
     assert!(ended["canceled_at"].is_string(), "{ended}");
-    assert!(server.documents(&place.index).await.len() < 2001, "canceled in the middle");
+    assert!(server.documents(&place.index).await.len() < 1501, "canceled in the middle");
     assert!(
         server.documents(&place.index).await.keys().any(|path| path.ends_with("first.txt")),
         "nothing is deleted"
     );
-    let (_, after) = server.connector(&place.index).await;
-    assert_eq!(after["last_sync_status"], "canceled", "{after}");
-    assert_eq!(service.stop(), Some(0), "{}", service.log());
+    // The connector is written after its job.
+    until("the connector to say so", Duration::from_secs(5), async || {
+        let (_, after) = server.connector(&place.index).await;
+        (after["last_sync_status"] == "canceled").then_some(())
+    })
+    .await;
+    assert_eq!(midway.service.stop(), Some(0), "{}", midway.service.log());
     server.forget(&place.index).await;
 }
 
@@ -116,20 +144,13 @@ async fn a_running_job_is_canceled_within_seconds() {
 async fn a_service_killed_in_mid_sync_is_taken_over_at_the_next_start() {
     let server = Server::start().await;
     let place = Workplace::new("search-e2e-kill");
-    server.forget(&place.index).await;
-    let (connector, job) = pending_job(&server, &place, 1500, 2000).await;
+    let mut midway = Midway::start(&server, &place, &impatient()).await;
+    midway.service.kill();
+    assert_eq!(server.job(&midway.job).await["status"], "in_progress", "killed in the middle");
     std::fs::remove_file(place.files().join("first.txt")).unwrap();
-    let door = Door::before(&server.url);
-    door.slow(100);
-    let config = place.config(&door.url(), &serving(&connector, &impatient()));
-    let mut service = Service::start(&config, "first");
-    server.job_becomes(&job, &["in_progress"], Duration::from_secs(20)).await;
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    service.kill();
-    assert_eq!(server.job(&job).await["status"], "in_progress", "killed in the middle");
-    door.slow(0);
-    let mut service = Service::start(&config, "second");
-    server.job_becomes(&job, &["completed"], Duration::from_mins(1)).await;
+    midway.door.slow(0);
+    let mut service = Service::start(&midway.config, "second");
+    server.job_becomes(&midway.job, &["completed"], Duration::from_mins(1)).await;
     assert_eq!(server.documents(&place.index).await, place.listing());
     assert_eq!(service.stop(), Some(0), "{}", service.log());
     server.forget(&place.index).await;
@@ -139,19 +160,12 @@ async fn a_service_killed_in_mid_sync_is_taken_over_at_the_next_start() {
 async fn a_stopped_service_suspends_its_job_and_the_next_one_resumes_it() {
     let server = Server::start().await;
     let place = Workplace::new("search-e2e-suspend");
-    server.forget(&place.index).await;
-    let (connector, job) = pending_job(&server, &place, 1500, 2000).await;
-    let door = Door::before(&server.url);
-    door.slow(100);
-    let config = place.config(&door.url(), &serving(&connector, &impatient()));
-    let mut service = Service::start(&config, "first");
-    server.job_becomes(&job, &["in_progress"], Duration::from_secs(20)).await;
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    assert_eq!(service.stop(), Some(0), "{}", service.log());
-    assert_eq!(server.job(&job).await["status"], "suspended");
-    door.slow(0);
-    let mut service = Service::start(&config, "second");
-    let ended = server.job_becomes(&job, &["completed"], Duration::from_mins(1)).await;
+    let mut midway = Midway::start(&server, &place, &impatient()).await;
+    assert_eq!(midway.service.stop(), Some(0), "{}", midway.service.log());
+    assert_eq!(server.job(&midway.job).await["status"], "suspended");
+    midway.door.slow(0);
+    let mut service = Service::start(&midway.config, "second");
+    let ended = server.job_becomes(&midway.job, &["completed"], Duration::from_mins(1)).await;
     assert_eq!(ended["indexed_document_count"], 1500, "cumulative over both runs: {ended}");
     assert_eq!(server.documents(&place.index).await, place.listing());
     assert_eq!(service.stop(), Some(0), "{}", service.log());
@@ -184,27 +198,20 @@ async fn a_refused_document_becomes_a_dead_letter_and_the_others_are_indexed() {
 
 #[tokio::test]
 async fn a_job_outlives_an_elasticsearch_that_is_gone_for_a_while() {
-    // A minute in `make ftest`, where time is not short.
-    let seconds = if std::env::var("CONNECTORS_TEST_URL").is_ok() { 60 } else { 4 };
+    // A minute, with the default retries, in `make ftest`, where time is not short.
+    let (seconds, settings) =
+        if std::env::var("CONNECTORS_TEST_URL").is_ok() { (60, json!({})) } else { (4, impatient()) };
     let server = Server::start().await;
     let place = Workplace::new("search-e2e-gone");
-    server.forget(&place.index).await;
-    let (connector, job) = pending_job(&server, &place, 1500, 2000).await;
-    let door = Door::before(&server.url);
-    door.slow(100);
-    let settings = if seconds == 60 { json!({"elasticsearch.bulk.chunk_size": 50}) } else { impatient() };
-    let config = place.config(&door.url(), &serving(&connector, &settings));
-    let mut service = Service::start(&config, "gone");
-    server.job_becomes(&job, &["in_progress"], Duration::from_secs(20)).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    door.close();
+    let mut midway = Midway::start(&server, &place, &settings).await;
+    midway.door.close();
     tokio::time::sleep(Duration::from_secs(seconds)).await;
-    assert_eq!(server.job(&job).await["status"], "in_progress");
-    door.slow(0);
-    door.open();
-    server.job_becomes(&job, &["completed"], Duration::from_mins(3)).await;
+    assert_eq!(server.job(&midway.job).await["status"], "in_progress");
+    midway.door.slow(0);
+    midway.door.open();
+    server.job_becomes(&midway.job, &["completed"], Duration::from_mins(3)).await;
     assert_eq!(server.documents(&place.index).await, place.listing());
-    assert_eq!(service.stop(), Some(0), "{}", service.log());
+    assert_eq!(midway.service.stop(), Some(0), "{}", midway.service.log());
     server.forget(&place.index).await;
 }
 

@@ -9,10 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::interval::Interval;
 use crate::dates;
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, token};
 use crate::query::{self, Clause};
 use crate::search::request::{boolean, integer};
-use crate::search::sort::token;
 
 /// Aggregations of one level, in the order of the request.
 #[derive(Debug, Clone, Default)]

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use axum::http::StatusCode;
 
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, token};
 use crate::mapping::parse_boolean;
 
 /// The body of an update.
@@ -108,17 +108,6 @@ impl UpdateBody {
             (Some(upsert), _) => Some(upsert.clone()),
             _ => None,
         }
-    }
-}
-
-fn token(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "VALUE_NULL",
-        Value::Bool(_) => "VALUE_BOOLEAN",
-        Value::Number(_) => "VALUE_NUMBER",
-        Value::String(_) => "VALUE_STRING",
-        Value::Array(_) => "START_ARRAY",
-        Value::Object(_) => "START_OBJECT",
     }
 }
 

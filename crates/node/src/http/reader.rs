@@ -3,23 +3,11 @@
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
 
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, token};
 
 /// 400 `x_content_parse_exception`. Elasticsearch puts `[line:column]` first; a parsed body has no positions.
 fn complaint(reason: String) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, "x_content_parse_exception", reason)
-}
-
-/// The token Elasticsearch's parser sees first in a value.
-fn token(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "VALUE_NULL",
-        Value::Bool(_) => "VALUE_BOOLEAN",
-        Value::Number(_) => "VALUE_NUMBER",
-        Value::String(_) => "VALUE_STRING",
-        Value::Array(_) => "START_ARRAY",
-        Value::Object(_) => "START_OBJECT",
-    }
 }
 
 /// Reads the values of one kind of object, named in every complaint.

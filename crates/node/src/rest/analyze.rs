@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::analysis::{
     Analyzer, Analyzers, POSITION_GAP, Token, char_filter_from_value, filter_from_value, tokenizer_from_value,
 };
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, token};
 use crate::http::{Request, Response, Route};
 use crate::mapping::{FieldTable, FieldType};
 use crate::node::Node;
@@ -78,7 +78,7 @@ impl<'a> Wanted<'a> {
                 value.as_str().ok_or_else(|| {
                     parse_error(&format!(
                         "[analyze_request] {key} doesn't support values of type: {}",
-                        kind(value)
+                        token(value)
                     ))
                 })
             };
@@ -95,7 +95,7 @@ impl<'a> Wanted<'a> {
                         _ => {
                             return Err(parse_error(&format!(
                                 "[analyze_request] text doesn't support values of type: {}",
-                                kind(value)
+                                token(value)
                             )));
                         }
                     };
@@ -178,17 +178,6 @@ fn list(value: &Value) -> Vec<&Value> {
     match value {
         Value::Array(items) => items.iter().collect(),
         one => vec![one],
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "VALUE_NULL",
-        Value::Bool(_) => "VALUE_BOOLEAN",
-        Value::Number(_) => "VALUE_NUMBER",
-        Value::String(_) => "VALUE_STRING",
-        Value::Array(_) => "START_ARRAY",
-        Value::Object(_) => "START_OBJECT",
     }
 }
 

@@ -11,14 +11,13 @@ use serde_json::{Map, Value, json};
 
 use super::search::{blocking, targets, uri_query};
 use crate::cluster::{Action, BulkOp, IndicesOptions, ItemResult, Outcome, Refresh};
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, token};
 use crate::http::{Params, Request, Response, Route};
 use crate::node::Node;
 use crate::search::SearchRequest;
 use crate::search::execute::{self, Continuation, Target};
 use crate::search::request::{ParsedQuery, TrackTotal, integer, locate, validation};
 use crate::search::response::Hit;
-use crate::search::sort::token;
 use crate::search::source::SourceFilter;
 use crate::store::Condition;
 

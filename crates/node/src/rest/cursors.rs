@@ -8,11 +8,10 @@ use serde_json::{Map, Value, json};
 
 use super::search::{blocking, targets};
 use crate::cluster::IndicesOptions;
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, token};
 use crate::http::{Request, Response, Route, duration};
 use crate::node::Node;
 use crate::search::request::validation;
-use crate::search::sort::token;
 use crate::search::{Format, response};
 
 pub(super) fn routes() -> Vec<Route<Node>> {

@@ -7,14 +7,13 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::cluster::IndicesOptions;
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, token};
 use crate::http::{Params, Request, Response, Route};
 use crate::node::Node;
 use crate::search::execute::Target;
 use crate::search::request::{
     ParsedQuery, StoredFields, TrackTotal, from, locate, size, terminate_after, validation,
 };
-use crate::search::sort::token;
 use crate::search::source::SourceFilter;
 use crate::search::{Format, SearchRequest, SearchResponse, execute, fields::FieldPattern, response, sort};
 

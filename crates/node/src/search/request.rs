@@ -6,10 +6,10 @@ use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::fields::FieldPattern;
-use super::sort::{self, SortSpec, token};
+use super::sort::{self, SortSpec};
 use super::source::SourceFilter;
 use crate::aggs::Aggregations;
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, token};
 use crate::highlight::Highlight;
 use crate::query::{self, Clause};
 

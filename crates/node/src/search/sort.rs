@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
 
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, token};
 use crate::query::did_you_mean;
 
 /// One level of the sort.
@@ -242,18 +242,6 @@ fn field_or_meta(name: &str, descending: Option<bool>, options: FieldOptions) ->
     };
     let descending = descending.unwrap_or(key == SortKey::Score);
     Ok(SortSpec { key, descending })
-}
-
-/// The name Elasticsearch's parser gives the first token of a value.
-pub fn token(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "VALUE_NULL",
-        Value::Bool(_) => "VALUE_BOOLEAN",
-        Value::Number(_) => "VALUE_NUMBER",
-        Value::String(_) => "VALUE_STRING",
-        Value::Array(_) => "START_ARRAY",
-        Value::Object(_) => "START_OBJECT",
-    }
 }
 
 #[cfg(test)]

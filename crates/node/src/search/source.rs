@@ -37,7 +37,7 @@ impl SourceFilter {
                         other => {
                             return Err(ApiError::parsing(format!(
                                 "Unknown key for a {} in [{other}].",
-                                super::sort::token(value)
+                                crate::error::token(value)
                             )));
                         }
                     }
@@ -46,7 +46,7 @@ impl SourceFilter {
             }
             other => Err(ApiError::parsing(format!(
                 "Expected one of [VALUE_BOOLEAN, VALUE_STRING, START_ARRAY, START_OBJECT] but found [{}]",
-                super::sort::token(other)
+                crate::error::token(other)
             ))),
         }
     }
