@@ -12,9 +12,26 @@ pub mod target;
 pub use registry::registry;
 
 use std::io::Write;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use serde::Serialize;
+
+/// Runs a program to its exit code. `small`: little memory before the last percent of speed; the allocator is told while
+/// there is only one thread.
+pub fn run(small: bool, program: impl Future<Output = ExitCode>) -> ExitCode {
+    if small {
+        connectors_memory::set_limits();
+    }
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(program),
+        Err(error) => {
+            // Nowhere else to say it: there is no log yet.
+            drop(writeln!(std::io::stderr(), "error: no threads to run on: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// Prints a line on standard output. A closed pipe (`connectors ... | head`) is an error like any other, not a panic.
 pub fn print_line(line: &str) -> Result<()> {

@@ -17,9 +17,11 @@ impl EsClient {
     /// it did. What is there is left as it is.
     pub async fn ensure_index(&self, index: &str, body: &Value) -> Result<bool, EsError> {
         // Asked first, because creating needs a privilege that a connector's key need not have.
-        if self.index_exists(index).await? {
-            return Ok(false);
-        }
+        if self.index_exists(index).await? { Ok(false) } else { self.create_index(index, body).await }
+    }
+
+    /// Creates an index that was not there a moment ago; tells whether it was made now.
+    pub async fn create_index(&self, index: &str, body: &Value) -> Result<bool, EsError> {
         match self.request(Method::PUT, &path([index]), &[], Some(body)).await {
             Ok(_) => Ok(true),
             // Another worker was quicker, or our own first attempt had succeeded and its answer was lost.

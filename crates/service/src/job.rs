@@ -127,16 +127,14 @@ impl Service {
         };
         // Guarded as well: of two jobs of one connector, one begins. Heartbeats and the scheduler write it too, so a
         // conflict alone means nothing.
+        let mut connector = Some(connector);
         for _ in 0..5 {
-            let Some(connector) = shared.connectors.get(connector_id).await? else { break };
-            match connector.document.sync_started(claimed.document.job_type) {
-                Ok(update) => {
-                    if shared.connectors.write_guarded(&connector, &update).await?.is_some() {
-                        return Ok(Some(claimed));
-                    }
-                }
-                Err(_) => break,
+            let Some(stored) = connector else { break };
+            let Ok(update) = stored.document.sync_started(claimed.document.job_type) else { break };
+            if shared.connectors.write_guarded(&stored, &update).await?.is_some() {
+                return Ok(Some(claimed));
             }
+            connector = shared.connectors.get(connector_id).await?;
         }
         if let Ok(update) = claimed.document.suspend(&IngestionStats::default(), Timestamp::now()) {
             shared.jobs.write_guarded(&claimed, &update).await?;

@@ -88,6 +88,7 @@ impl Runner {
                     tracing::error!("{error}");
                 }
                 drop(slot);
+                connectors_memory::give_back();
             }
             .instrument(span),
         );

@@ -57,11 +57,9 @@ impl Service {
         let existing = self.existing_connector(service_type, index).await?;
         let draft = draft(descriptor, index, existing.as_ref().map(|stored| &stored.document), settings)?;
         let Some(stored) = existing else {
-            let id = self.shared.connectors.create(&draft).await?;
-            tracing::info!("Created connector {id} for the index {index}");
-            return self.shared.connectors.get(&id).await?.ok_or_else(|| {
-                ServiceError::Protocol(format!("connector {id} was deleted as soon as it was made"))
-            });
+            let created = self.shared.connectors.create(&draft).await?;
+            tracing::info!("Created connector {} for the index {index}", created.id);
+            return Ok(created);
         };
         if stored.document == draft {
             return Ok(stored);
@@ -129,8 +127,7 @@ impl Service {
             now,
         )
         .map_err(|error| ServiceError::Setup(error.to_string()))?;
-        let id = jobs.create(&job).await?;
-        self.job(&id).await
+        Ok(jobs.create(&job).await?)
     }
 
     /// A job by its id.

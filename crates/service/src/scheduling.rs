@@ -191,7 +191,7 @@ async fn schedule(
         let Some(stamped) = shared.connectors.write_guarded(&connector, &update).await? else { continue };
         let job = SyncJobDocument::new(id, &stamped.document, job_type, TriggerMethod::Scheduled, now)
             .map_err(|error| ServiceError::Setup(error.to_string()))?;
-        let job_id = shared.jobs.create(&job).await?;
+        let job_id = shared.jobs.create(&job).await?.id;
         tracing::info!("Created {job_type} job {job_id} by schedule");
         return Ok(());
     }

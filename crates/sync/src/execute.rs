@@ -52,6 +52,9 @@ pub(crate) struct Job {
     preparer: Arc<Preparer>,
     batches: Arc<Semaphore>,
     batch_count: u32,
+    /// For each batch from its reading to its answer: as many as there are requests in flight, and one. So batches are read
+    /// side by side while Elasticsearch is the quicker one, and do not pile up in memory when it is the slower one.
+    tickets: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
@@ -75,7 +78,8 @@ impl Job {
             Arc::new(Writer::new(client.clone(), params, requests, options, ledger.clone(), stop.clone()));
         let preparer = Arc::new(Preparer::new(writer.clone(), ledger.clone(), options, downloads));
         let batches = Arc::new(Semaphore::new(batch_count as usize));
-        Self { input, client, index, ledger, writer, preparer, batches, batch_count, stop }
+        let tickets = Arc::new(Semaphore::new(requests.min(1 << 16) + 1));
+        Self { input, client, index, ledger, writer, preparer, batches, batch_count, tickets, stop }
     }
 
     /// Runs the job to its end.
@@ -95,7 +99,10 @@ impl Job {
         } else {
             BasicRules::default()
         };
-        let exists = self.make_index().await?;
+        // The source fills its queue while the index is looked at.
+        let (sink, inbox) = connectors_sdk::channel(self.input.options.queue);
+        let source = AbortOnDropHandle::new(tokio::spawn(send_all(&self.input, sink).in_current_span()));
+        let exists = self.client.index_exists(&self.index).await?;
         let inventory = if sends_changes(&self.input) {
             None
         } else {
@@ -105,7 +112,8 @@ impl Job {
 
         self.ledger.enter(Phase::Syncing);
         let mut intake = Intake::new(self.decisions(rules), inventory, self.ledger.clone());
-        let listed = self.list(&mut intake).await;
+        // The first documents are prepared while the index is made.
+        let ((), listed) = tokio::join!(self.make_index(exists), self.list(source, inbox, &mut intake));
         // What the source sent before it failed is written all the same.
         self.settle().await?;
         listed?;
@@ -156,13 +164,15 @@ impl Job {
         }
     }
 
-    /// Makes the index if it is missing, and says whether there was one.
-    async fn make_index(&self) -> Result<bool, SyncError> {
-        if self.input.dry_run {
-            return Ok(self.client.index_exists(&self.index).await?);
+    /// Makes the index if it is missing, and lets the writer begin. Without an index the job fails.
+    async fn make_index(&self, exists: bool) {
+        if !exists
+            && !self.input.dry_run
+            && let Err(error) = self.client.create_index(&self.index, &index_body()).await
+        {
+            return self.writer.fail(error.into());
         }
-        let created = self.client.ensure_index(&self.index, &index_body()).await?;
-        Ok(!created)
+        self.writer.open();
     }
 
     /// Reads ids and timestamps of the index.
@@ -205,10 +215,12 @@ impl Job {
     }
 
     /// Reads the source and has everything prepared that is to be written.
-    async fn list(&self, intake: &mut Intake) -> Result<(), SyncError> {
-        let (sink, inbox) = connectors_sdk::channel(self.input.options.queue);
-        let source = tokio::spawn(send_all(&self.input, sink).in_current_span());
-        let source = AbortOnDropHandle::new(source);
+    async fn list(
+        &self,
+        source: AbortOnDropHandle<Result<(), SourceError>>,
+        inbox: Inbox,
+        intake: &mut Intake,
+    ) -> Result<(), SyncError> {
         self.receive(inbox, intake).await?;
         Ok(source.await.map_err(|panic| SyncError::Panic(panic.to_string()))??)
     }
@@ -257,37 +269,37 @@ impl Job {
             return Ok(());
         }
         if !batch.is_empty() {
-            let slot = self.batch_slots(1).await?;
+            let slot = self.permits(&self.batches, 1).await?;
+            let ticket = self.permits(&self.tickets, 1).await?;
             let (preparer, stop) = (self.preparer.clone(), self.stop.clone());
             let prepare = async move {
                 // A stop has its reason elsewhere.
-                let _stopped = stop.run_until_cancelled(preparer.prepare(batch)).await;
+                let _stopped = stop.run_until_cancelled(preparer.prepare(batch, ticket)).await;
                 drop(slot);
             };
             tokio::spawn(prepare.in_current_span());
         }
         if !deletes.is_empty() {
-            let _prepared = self.batch_slots(self.batch_count).await?;
+            let _prepared = self.permits(&self.batches, self.batch_count).await?;
             let mut body = BulkBody::new();
             for id in &deletes {
                 body.delete(id);
             }
-            self.writer.submit(body.finish_request(), None).await?;
+            self.writer.submit(body.finish_request(), ()).await?;
         }
         Ok(())
     }
 
-    async fn batch_slots(&self, count: u32) -> Result<OwnedSemaphorePermit, Stopped> {
-        let slots = self.batches.clone().acquire_many_owned(count);
-        match self.stop.run_until_cancelled(slots).await {
-            Some(Ok(slots)) => Ok(slots),
+    async fn permits(&self, of: &Arc<Semaphore>, count: u32) -> Result<OwnedSemaphorePermit, Stopped> {
+        match self.stop.run_until_cancelled(of.clone().acquire_many_owned(count)).await {
+            Some(Ok(permits)) => Ok(permits),
             _ => Err(Stopped),
         }
     }
 
     /// Waits until everything dispatched is answered.
     async fn settle(&self) -> Result<(), SyncError> {
-        let _all = self.batch_slots(self.batch_count).await?;
+        let _all = self.permits(&self.batches, self.batch_count).await?;
         Ok(self.writer.settle().await?)
     }
 
@@ -327,7 +339,7 @@ impl Job {
                 for id in chunk {
                     body.delete(id);
                 }
-                self.writer.submit(body.finish_request(), None).await?;
+                self.writer.submit(body.finish_request(), ()).await?;
             }
         }
         self.settle().await

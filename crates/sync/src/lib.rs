@@ -9,6 +9,7 @@
 //! a [`SyncReport`]. A job that was suspended or killed is simply run again, with the totals it had: what it wrote then has
 //! the timestamp of the source and is skipped.
 
+mod buffers;
 mod counters;
 mod dead_letters;
 mod document;

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument;
 
+use crate::buffers::Buffers;
 use crate::dead_letters::DeadLetter;
 use crate::document::{Body, Outgoing};
 use crate::error::SyncError;
@@ -67,9 +68,14 @@ impl Preparer {
         }
     }
 
-    /// Prepares a batch and hands it to the writer.
-    pub(crate) async fn prepare(&self, batch: Vec<Outgoing>) -> Result<(), Stopped> {
-        let mut assembly = Assembly::new(self.limits, self.ledger.clone());
+    /// Prepares a batch and hands it to the writer. The ticket is given back when its last request is answered.
+    pub(crate) async fn prepare(
+        &self,
+        batch: Vec<Outgoing>,
+        ticket: OwnedSemaphorePermit,
+    ) -> Result<(), Stopped> {
+        let buffers = self.writer.buffers.clone();
+        let mut assembly = Assembly::new(self.limits, self.ledger.clone(), buffers, Arc::new(ticket));
         let mut run = Run::default();
         let mut fetching = JoinSet::new();
         for mut document in batch {
@@ -168,14 +174,15 @@ impl Preparer {
     /// Sends what was completed on the way. The room stays with what is still being built, which is on the safe side.
     async fn submit_full(&self, assembly: &mut Assembly) -> Result<(), Stopped> {
         for request in std::mem::take(&mut assembly.full) {
-            self.writer.submit(request, None).await?;
+            self.writer.submit(request, assembly.ticket.clone()).await?;
         }
         Ok(())
     }
 
     async fn flush(&self, assembly: &mut Assembly) -> Result<(), Stopped> {
         let body = std::mem::take(&mut assembly.body);
-        self.writer.submit(body.finish_request(), assembly.room.take()).await
+        let holds = (assembly.room.take(), assembly.ticket.clone());
+        self.writer.submit(body.finish_request(), holds).await
     }
 }
 
@@ -215,6 +222,8 @@ fn merge(room: &mut Option<OwnedSemaphorePermit>, more: Option<OwnedSemaphorePer
 struct Assembly {
     limits: Limits,
     ledger: Arc<Ledger>,
+    buffers: Arc<Buffers>,
+    ticket: Arc<OwnedSemaphorePermit>,
     body: BulkBody,
     /// Memory the body takes.
     room: Option<OwnedSemaphorePermit>,
@@ -225,8 +234,14 @@ struct Assembly {
 }
 
 impl Assembly {
-    fn new(limits: Limits, ledger: Arc<Ledger>) -> Self {
-        Self { limits, ledger, body: BulkBody::new(), room: None, full: Vec::new(), json: Vec::new() }
+    fn new(
+        limits: Limits,
+        ledger: Arc<Ledger>,
+        buffers: Arc<Buffers>,
+        ticket: Arc<OwnedSemaphorePermit>,
+    ) -> Self {
+        let (body, full) = (BulkBody::new(), Vec::new());
+        Self { limits, ledger, buffers, ticket, body, room: None, full, json: Vec::new() }
     }
 
     fn hold(&mut self, room: Option<OwnedSemaphorePermit>) {
@@ -276,7 +291,7 @@ impl Assembly {
             self.full.push(std::mem::take(&mut self.body).finish_request());
         }
         if self.body.is_empty() {
-            self.body = BulkBody::with_capacity(size);
+            self.body = BulkBody::in_buffer(self.buffers.take());
         }
         self.body.push_json(document.kind, &document.id, &self.json);
         if self.json.capacity() > self.limits.request_bytes {

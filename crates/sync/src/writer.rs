@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use connectors_es_client::{BulkParams, BulkRequest, BulkResponse, EsClient, EsError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::buffers::Buffers;
 use crate::dead_letters::DeadLetter;
 use crate::error::SyncError;
 use crate::options::SyncOptions;
@@ -29,9 +30,13 @@ pub(crate) struct Writer {
     slots: Arc<Semaphore>,
     slot_count: u32,
     stop: CancellationToken,
+    /// Whether there is an index to write to.
+    is_open: watch::Sender<bool>,
     /// Fires before `stop` when requests in flight may still be answered: nothing new is sent.
     closing: CancellationToken,
     ledger: Arc<Ledger>,
+    /// Where answered requests leave their buffers.
+    pub(crate) buffers: Arc<Buffers>,
     failure: Mutex<Option<SyncError>>,
     max_retries: u32,
     retry_interval: Duration,
@@ -57,7 +62,9 @@ impl Writer {
             slot_count,
             closing: stop.child_token(),
             stop,
+            is_open: watch::Sender::new(false),
             ledger,
+            buffers: Arc::default(),
             failure: Mutex::new(None),
             max_retries: options.max_retries,
             retry_interval: options.retry_interval,
@@ -66,12 +73,12 @@ impl Writer {
         }
     }
 
-    /// Sends the request as soon as fewer than the allowed number are in flight. Returns when it is on its way; `room`, the
-    /// memory it takes, is given back when it is answered.
+    /// Sends the request as soon as fewer than the allowed number are in flight. Returns when it is on its way; what it
+    /// `holds`, such as the memory it takes, is dropped when it is answered.
     pub(crate) async fn submit(
         self: &Arc<Self>,
         request: BulkRequest,
-        room: Option<OwnedSemaphorePermit>,
+        holds: impl Send + 'static,
     ) -> Result<(), Stopped> {
         if request.is_empty() {
             return Ok(());
@@ -88,7 +95,7 @@ impl Writer {
             if let Some(Err(error)) = writer.stop.clone().run_until_cancelled(writer.write(request)).await {
                 writer.fail(error);
             }
-            drop((slot, room));
+            drop((slot, holds));
         };
         tokio::spawn(sending.in_current_span());
         Ok(())
@@ -105,6 +112,11 @@ impl Writer {
     /// Waits until no request is in flight, also after a stop.
     pub(crate) async fn drained(&self) {
         let _all = self.slots.acquire_many(self.slot_count).await;
+    }
+
+    /// There is an index: what was submitted so far may go.
+    pub(crate) fn open(&self) {
+        self.is_open.send_replace(true);
     }
 
     /// Sends nothing new from now on; what is in flight goes on.
@@ -125,6 +137,10 @@ impl Writer {
 
     /// Writes a request to its end: every operation is carried out or buried.
     async fn write(&self, request: BulkRequest) -> Result<(), SyncError> {
+        let mut is_open = self.is_open.subscribe();
+        if self.closing.run_until_cancelled(is_open.wait_for(|open| *open)).await.is_none() {
+            return Ok(());
+        }
         let mut parts = vec![(request, 0)];
         while let Some((request, attempt)) = parts.pop() {
             let response = match self.send(&request).await {
@@ -138,11 +154,11 @@ impl Writer {
             let again: Vec<usize> =
                 if attempt < self.max_retries { response.retryable().collect() } else { Vec::new() };
             self.account(&request, &response, &again)?;
-            if again.is_empty() {
-                continue;
+            if !again.is_empty() {
+                tokio::time::sleep(self.wait(attempt)).await;
+                parts.push((request.subset(again), attempt + 1));
             }
-            tokio::time::sleep(self.wait(attempt)).await;
-            parts.push((request.subset(again), attempt + 1));
+            self.buffers.give(request.into_buffer());
         }
         Ok(())
     }

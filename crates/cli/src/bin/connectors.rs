@@ -6,7 +6,7 @@ use clap::Parser;
 use connectors_cli::commands;
 use connectors_cli::connectors_args::ConnectorsArgs;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    commands::run(ConnectorsArgs::parse()).await
+fn main() -> ExitCode {
+    let args = ConnectorsArgs::parse();
+    connectors_cli::run(true, commands::run(args))
 }

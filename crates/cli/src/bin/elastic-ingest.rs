@@ -6,7 +6,7 @@ use clap::Parser;
 use connectors_cli::ingest;
 use connectors_cli::ingest_args::IngestArgs;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    ingest::run(IngestArgs::parse()).await
+fn main() -> ExitCode {
+    let args = IngestArgs::parse();
+    connectors_cli::run(args.command.is_none(), ingest::run(args))
 }

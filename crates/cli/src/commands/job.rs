@@ -38,7 +38,7 @@ pub async fn run(target: &Target, command: &JobCommand) -> Result<()> {
                 TriggerMethod::OnDemand,
                 Timestamp::now(),
             )?;
-            let id = jobs.create(&job).await?;
+            let id = jobs.create(&job).await?.id;
             match output {
                 Output::Json => crate::print_json(&json!({ "id": id })),
                 Output::Text => crate::print_line(&format!(

@@ -33,9 +33,11 @@ impl BulkBody {
         Self::default()
     }
 
-    /// An empty body with room for this many bytes.
-    pub fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
+    /// An empty body that is built in `buffer`; what the buffer holds is lost. A buffer that an earlier request gave back
+    /// ([`BulkRequest::into_buffer`]) is large enough at once.
+    pub fn in_buffer(mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
+        Self { bytes: buffer, ..Self::default() }
     }
 
     /// Adds an index operation and serialises its document. On an error nothing is added.
@@ -177,6 +179,11 @@ impl BulkRequest {
         &self.body
     }
 
+    /// The buffer of the body, to build another one in; none while a clone is alive, for example in a connection.
+    pub fn into_buffer(self) -> Option<Vec<u8>> {
+        self.body.is_unique().then(|| self.body.into())
+    }
+
     /// Number of operations.
     pub fn len(&self) -> usize {
         self.ops.len()
@@ -228,7 +235,7 @@ mod tests {
     use super::*;
 
     fn sample() -> BulkBody {
-        let mut body = BulkBody::with_capacity(100);
+        let mut body = BulkBody::in_buffer(b"what was there before".to_vec());
         body.index("a", &json!({"x": "line\nbreak"})).unwrap();
         body.delete("b\"ü");
         body.upsert("c", &json!({"y": 1})).unwrap();
@@ -272,6 +279,17 @@ mod tests {
         );
         assert_eq!(part.op(1).unwrap().id, "b\"ü");
         assert!(part.op(2).is_none() && request.subset([]).is_empty());
+    }
+
+    #[test]
+    fn a_buffer_is_used_again_once_nobody_reads_it() {
+        let request = sample().finish_request();
+        let (sent, in_flight) = (request.body().to_vec(), request.body().clone());
+        assert!(request.clone().into_buffer().is_none());
+        drop(in_flight);
+        let place = request.body().as_ptr();
+        let buffer = request.into_buffer().unwrap();
+        assert_eq!((buffer.as_ptr(), &buffer), (place, &sent));
     }
 
     #[test]

@@ -140,27 +140,30 @@ impl<T: ProtocolDocument> ProtocolIndex<T> {
         self.client.get_document(T::ALIAS, id).await?.map(read).transpose()
     }
 
-    /// Writes a new document under an id of our choice, which it returns. Searches see it at once.
-    pub async fn create(&self, document: &T) -> Result<String, EsError> {
+    /// Writes a new document under an id of our choice, and returns it as it is stored. Searches see it at once.
+    pub async fn create(&self, document: &T) -> Result<Stored<T>, EsError> {
         // The server would pick an id as well, but then a request whose answer is lost could not be repeated safely.
-        let id = uuid::Uuid::new_v4().to_string();
-        self.create_with_id(&id, document).await?;
-        Ok(id)
+        self.create_with_id(&uuid::Uuid::new_v4().to_string(), document).await
     }
 
     /// Writes a new document; a conflict ([`EsError::is_conflict`]) if the id is taken. Searches see it at once.
-    pub async fn create_with_id(&self, id: &str, document: &T) -> Result<(), EsError> {
+    pub async fn create_with_id(&self, id: &str, document: &T) -> Result<Stored<T>, EsError> {
         let body = to_value(document)?;
-        let created = self.client.create_document(T::ALIAS, id, &body, Refresh::Now).await;
-        let Err(error) = created else { return Ok(()) };
-        if error.is_conflict() {
-            // Ours after all, if the answer to the first attempt was lost.
-            let stored = self.client.get_document(T::ALIAS, id).await?;
-            if stored.is_some_and(|stored| Value::Object(stored.source) == body) {
-                return Ok(());
+        match self.client.create_document(T::ALIAS, id, &body, Refresh::Now).await {
+            Ok(written) => {
+                let Value::Object(source) = body else {
+                    return Err(EsError::invalid_answer("the document is no JSON object"));
+                };
+                read(StoredDocument { id: id.to_owned(), guard: written.guard, source })
             }
+            Err(error) if error.is_conflict() => {
+                // Ours after all, if the answer to the first attempt was lost.
+                let stored = self.client.get_document(T::ALIAS, id).await?;
+                let ours = stored.filter(|stored| Some(&stored.source) == body.as_object());
+                ours.map_or(Err(error), read)
+            }
+            Err(error) => Err(error),
         }
-        Err(error)
     }
 
     /// Writes `partial` only if nobody wrote the document since `stored` was read; `None` if somebody did. Returns the

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::protocol_index::{ids, partial};
 
-/// Run with `ES_CLIENT_URL=http://127.0.0.1:9200 cargo test -p connectors-es-client --test it -- --ignored`.
+/// Run with `ES_CLIENT_URL=http://127.0.0.1:9200 tests/it es-client --ignored`.
 #[tokio::test]
 #[ignore = "needs a server, named by ES_CLIENT_URL"]
 async fn works_on_a_real_server() {
@@ -140,7 +140,7 @@ async fn one_of_many_claims_a_job(client: &EsClient, connectors: &ConnectorIndex
         TriggerMethod::OnDemand,
         Timestamp::now(),
     );
-    let id = jobs.create(&job.unwrap()).await.unwrap();
+    let id = jobs.create(&job.unwrap()).await.unwrap().id;
     let waiting = jobs.claimable(&["dir".to_owned()], &[JobType::Full]).await.unwrap();
     assert_eq!(ids(&waiting), [id.as_str()]);
     let services: Vec<_> = (0..16)

@@ -5,7 +5,7 @@ use connectors_es_client::{
 };
 use serde_json::json;
 
-/// Run with `ES_CLIENT_URL=http://127.0.0.1:9200 cargo test -p connectors-es-client --test it -- --ignored`; any server
+/// Run with `ES_CLIENT_URL=http://127.0.0.1:9200 tests/it es-client --ignored`; any server
 /// of the three kinds will do.
 #[tokio::test]
 #[ignore = "needs a server, named by ES_CLIENT_URL"]

@@ -201,10 +201,6 @@ struct Work {
 }
 
 /// What reading an operation gave.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are writes, and a box would cost each an allocation"
-)]
 enum Prepared {
     /// To be committed.
     Write { op: WriteOp, source: Option<Bytes> },

@@ -61,8 +61,11 @@ impl FieldValue {
 pub type Named = (u32, FieldValue);
 
 /// A document with everything tantivy needs, and a share of the node's write buffer that is given back when tantivy
-/// has taken it in: tantivy's own queue counts documents, not bytes.
-pub struct IndexDocument {
+/// has taken it in: tantivy's own queue counts documents, not bytes. One pointer, because each writer has room for 40,000
+/// of them in its queue from the start.
+pub struct IndexDocument(Box<Parts>);
+
+struct Parts {
     id: Box<str>,
     seq_no: u64,
     source: Bytes,
@@ -85,7 +88,7 @@ impl fmt::Debug for IndexDocument {
 impl IndexDocument {
     /// A document that is found by its `_id` only. `names` are those of its mapping.
     pub fn new(fields: &Arc<Fields>, names: &Arc<[Arc<str>]>, id: &str, source: Bytes) -> Self {
-        Self {
+        Self(Box::new(Parts {
             id: id.into(),
             seq_no: 0,
             source,
@@ -96,43 +99,45 @@ impl IndexDocument {
             values: Vec::new(),
             present: Vec::new(),
             budget: None,
-        }
+        }))
     }
 
     /// Adds text to a slot.
     pub fn add_text(&mut self, slot: usize, value: FieldValue) {
-        self.texts.push((self.fields.text[slot], value));
+        let field = self.0.fields.text[slot];
+        self.0.texts.push((field, value));
     }
 
     /// Adds encoded tokens of a text field without slot.
     pub fn add_overflow(&mut self, name: u32, value: FieldValue) {
-        self.overflow.push((name, value));
+        self.0.overflow.push((name, value));
     }
 
     /// Sets everything but text, and the names of fields the document has.
     pub fn set_values(&mut self, values: Vec<Named>, present: Vec<u32>) {
-        (self.values, self.present) = (values, present);
-        self.values.shrink_to_fit();
-        self.present.shrink_to_fit();
+        let parts = &mut *self.0;
+        (parts.values, parts.present) = (values, present);
+        parts.values.shrink_to_fit();
+        parts.present.shrink_to_fit();
     }
 
     /// The sequence number, known once the store has taken the operation.
     pub fn set_seq_no(&mut self, seq_no: u64) {
-        self.seq_no = seq_no;
+        self.0.seq_no = seq_no;
     }
 
     /// The share of the write buffer this document stands for.
     pub fn set_budget(&mut self, budget: Arc<OwnedSemaphorePermit>) {
-        self.budget = Some(budget);
+        self.0.budget = Some(budget);
     }
 
     /// Term of the `_id`.
     pub fn id_term(&self) -> Term {
-        Term::from_field_text(self.fields.id, &self.id)
+        Term::from_field_text(self.0.fields.id, &self.0.id)
     }
 
     fn name(&self, name: u32) -> &str {
-        self.names.get(name as usize).map_or("", |name| name)
+        self.0.names.get(name as usize).map_or("", |name| name)
     }
 }
 
@@ -171,7 +176,7 @@ impl<'a> Value<'a> for ValueRef<'a> {
                 FieldValue::Slice { start, length } => {
                     let (start, length) = (*start as usize, *length as usize);
                     // It was text when the document was read, and bytes do not change.
-                    let bytes = document.source.get(start..start + length).unwrap_or_default();
+                    let bytes = document.0.source.get(start..start + length).unwrap_or_default();
                     ReferenceValueLeaf::Str(std::str::from_utf8(bytes).unwrap_or_default())
                 }
                 FieldValue::Text(text) => ReferenceValueLeaf::Str(text),
@@ -216,23 +221,24 @@ impl<'a> Iterator for FieldsIter<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let document = self.document;
-        let fields = &*document.fields;
+        let parts = &*document.0;
+        let fields = &*parts.fields;
         loop {
             let at = self.at;
             self.at += 1;
             return Some(match at {
-                0 => (fields.id, ValueRef::Text(&document.id)),
-                1 => (fields.seq_no, ValueRef::Unsigned(document.seq_no)),
-                2 if document.values.is_empty() => continue,
-                2 => (fields.values, ValueRef::Object(document, &document.values)),
-                3 if document.overflow.is_empty() => continue,
-                3 => (fields.text_overflow, ValueRef::Object(document, &document.overflow)),
+                0 => (fields.id, ValueRef::Text(&parts.id)),
+                1 => (fields.seq_no, ValueRef::Unsigned(parts.seq_no)),
+                2 if parts.values.is_empty() => continue,
+                2 => (fields.values, ValueRef::Object(document, &parts.values)),
+                3 if parts.overflow.is_empty() => continue,
+                3 => (fields.text_overflow, ValueRef::Object(document, &parts.overflow)),
                 at => {
                     let at = at - 4;
-                    if let Some((field, value)) = document.texts.get(at) {
+                    if let Some((field, value)) = parts.texts.get(at) {
                         (*field, ValueRef::Value(document, value))
                     } else {
-                        let name = document.present.get(at - document.texts.len())?;
+                        let name = parts.present.get(at - parts.texts.len())?;
                         (fields.field_names, ValueRef::Text(document.name(*name)))
                     }
                 }

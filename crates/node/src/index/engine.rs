@@ -21,8 +21,8 @@ use crate::store::Row;
 const INDEXING_THREADS: usize = 2;
 /// A larger heap bought nothing.
 const HEAP_BYTES: usize = 32 * 1024 * 1024;
-/// An open writer costs threads and memory; an idle index gives them back.
-const IDLE: Duration = Duration::from_secs(30);
+/// An open writer costs threads and memory; an idle index gives them back, for the next one to use.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// Payload of each commit: what the folder contains.
 #[derive(Debug, Serialize, Deserialize)]
@@ -93,17 +93,22 @@ pub(super) fn run(index: &Arc<Index>, folder: &Path, start: Marker, inbox: &Rece
         }
         if last_used.elapsed() > IDLE
             && let Some(engine) = &mut engine
-            && let Err(error) = engine.close()
+            && engine.writer.is_some()
         {
-            fail(index, &error);
+            if let Err(error) = engine.close() {
+                fail(index, &error);
+            }
+            connectors_memory::give_back();
         }
     }
-    if let Some(mut engine) = engine
+    if let Some(engine) = &mut engine
         && !index.is_deleted()
         && let Err(error) = engine.close()
     {
         tracing::warn!(index = index.name(), %error, "index not saved; it catches up from the store at the next start");
     }
+    drop(engine);
+    connectors_memory::give_back();
 }
 
 fn fail(index: &Index, error: &ApiError) {

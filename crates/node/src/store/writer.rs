@@ -54,10 +54,6 @@ pub enum Condition {
 
 /// What an operation writes.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are documents, and a box would cost each an allocation"
-)]
 pub enum Change {
     /// A document, as [`super::live_row`] and as the index takes it.
     Put {

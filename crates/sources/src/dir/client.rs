@@ -239,7 +239,7 @@ pub(super) fn read(path: &Path, wanted: Wanted) -> io::Result<FileContent> {
         return Ok(FileContent::Unwanted);
     }
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
-    if wanted.binary.is_none_or(|binary| length > binary) {
+    if length > HEAD && wanted.binary.is_none_or(|binary| length > binary) {
         file.by_ref().take(HEAD).read_to_end(&mut bytes)?;
         if !starts_as_text(&bytes) {
             return Ok(FileContent::Unwanted);
