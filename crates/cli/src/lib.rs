@@ -15,14 +15,12 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Result;
+pub use connectors_memory::Aim;
 use serde::Serialize;
 
-/// Runs a program to its exit code. `small`: little memory before the last percent of speed; the allocator is told while
-/// there is only one thread.
-pub fn run(small: bool, program: impl Future<Output = ExitCode>) -> ExitCode {
-    if small {
-        connectors_memory::set_limits();
-    }
+/// Runs a program to its exit code. The allocator is told what it is for while there is only one thread.
+pub fn run(aim: Aim, program: impl Future<Output = ExitCode>) -> ExitCode {
+    connectors_memory::set_limits(aim);
     match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime.block_on(program),
         Err(error) => {

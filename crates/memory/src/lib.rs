@@ -12,14 +12,26 @@ pub const LARGE: usize = 256 * 1024;
 /// Environment variables by which an operator chooses for himself.
 const CHOSEN: [&str; 3] = ["GLIBC_TUNABLES", "MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_"];
 
-/// To be called first in a program: one heap for each processor (at least two), and large buffers outside of them. Does
-/// nothing where `GLIBC_TUNABLES`, `MALLOC_ARENA_MAX` or `MALLOC_MMAP_THRESHOLD_` is set. Tells whether it did something.
-pub fn set_limits() -> bool {
+/// What a program is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// To take little: one heap for each processor (at least two), and large buffers outside of them.
+    Small,
+    /// To be quick under load: two heaps for each processor.
+    Fast,
+}
+
+/// To be called first in a program. Does nothing where `GLIBC_TUNABLES`, `MALLOC_ARENA_MAX` or `MALLOC_MMAP_THRESHOLD_` is
+/// set. Tells whether it did something.
+pub fn set_limits(aim: Aim) -> bool {
     if CHOSEN.iter().any(|name| std::env::var_os(name).is_some()) {
         return false;
     }
-    let heaps = std::thread::available_parallelism().map_or(2, |count| count.get().max(2));
-    platform::set_limits(heaps, LARGE)
+    let processors = std::thread::available_parallelism().map_or(2, |count| count.get().max(2));
+    match aim {
+        Aim::Small => platform::set_limits(processors, Some(LARGE)),
+        Aim::Fast => platform::set_limits(2 * processors, None),
+    }
 }
 
 /// Returns what is free to the system. It looks at every heap, a matter of milliseconds: to be called when a piece of work
@@ -33,13 +45,13 @@ mod platform {
     use libc::c_int;
 
     #[allow(unsafe_code)]
-    pub(super) fn set_limits(heaps: usize, large: usize) -> bool {
+    pub(super) fn set_limits(heaps: usize, large: Option<usize>) -> bool {
         let as_int = |value: usize| c_int::try_from(value).unwrap_or(c_int::MAX);
         // SAFETY: mallopt takes two integers and changes settings of the allocator under its own lock; it may be called
         // at any time, and touches no memory of ours. (man 3 mallopt)
         unsafe {
             libc::mallopt(libc::M_ARENA_MAX, as_int(heaps)) == 1
-                && libc::mallopt(libc::M_MMAP_THRESHOLD, as_int(large)) == 1
+                && large.is_none_or(|large| libc::mallopt(libc::M_MMAP_THRESHOLD, as_int(large)) == 1)
         }
     }
 
@@ -53,7 +65,7 @@ mod platform {
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 mod platform {
-    pub(super) fn set_limits(_heaps: usize, _large: usize) -> bool {
+    pub(super) fn set_limits(_heaps: usize, _large: Option<usize>) -> bool {
         false
     }
 
@@ -75,7 +87,7 @@ mod tests {
 
     #[test]
     fn what_is_freed_goes_back_to_the_system() {
-        assert!(set_limits() || CHOSEN.iter().any(|name| std::env::var_os(name).is_some()));
+        assert!(set_limits(Aim::Small) || CHOSEN.iter().any(|name| std::env::var_os(name).is_some()));
         let before = resident();
         // Small pieces, of which the last one holds the heap's end in place.
         let mut pieces: Vec<Vec<u8>> = (0..64_000).map(|_| vec![1; 1000]).collect();

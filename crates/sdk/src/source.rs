@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use async_trait::async_trait;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{ErrorKind, Sink, SourceError};
 
@@ -31,6 +31,12 @@ pub trait DataSource: Send + Sync {
 
     /// Whether the third party is reachable with these credentials.
     async fn ping(&self) -> Result<(), SourceError>;
+
+    /// Types of the fields whose types the source knows: `properties` of an index's mapping. They are for an index that a job
+    /// makes, as far as no index template says otherwise; any other field is mapped as its first value comes.
+    fn mapping(&self) -> Map<String, Value> {
+        Map::new()
+    }
 
     /// Whether anything may have changed since the last sync; `cursor` is what the last completed sync left. `false` ends the
     /// job at once, completed. When in doubt: `true`.

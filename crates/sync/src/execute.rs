@@ -9,7 +9,7 @@ use connectors_protocol::filtering::BasicRules;
 use connectors_protocol::indices::access_control_index;
 use connectors_protocol::sync_job::JobType;
 use connectors_sdk::{Inbox, Message, Sink, SourceError};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -19,6 +19,7 @@ use crate::error::SyncError;
 use crate::intake::{Decisions, Intake, TakeError};
 use crate::inventory::{Inventory, InventoryBuilder};
 use crate::job::SyncInput;
+use crate::new_index;
 use crate::prepare::Preparer;
 use crate::progress::{Ledger, Phase};
 use crate::writer::{Stopped, Writer};
@@ -166,11 +167,15 @@ impl Job {
 
     /// Makes the index if it is missing, and lets the writer begin. Without an index the job fails.
     async fn make_index(&self, exists: bool) {
-        if !exists
-            && !self.input.dry_run
-            && let Err(error) = self.client.create_index(&self.index, &index_body()).await
-        {
-            return self.writer.fail(error.into());
+        if !exists && !self.input.dry_run {
+            let known = match self.input.job_type {
+                JobType::AccessControl => Map::new(),
+                JobType::Full | JobType::Incremental => self.input.source.mapping(),
+            };
+            let body = new_index::body(&self.client, &self.index, known).await;
+            if let Err(error) = self.client.create_index(&self.index, &body).await {
+                return self.writer.fail(error.into());
+            }
         }
         self.writer.open();
     }
@@ -362,13 +367,4 @@ fn send_all(input: &SyncInput, sink: Sink) -> impl Future<Output = Result<(), So
             JobType::Full | JobType::Incremental => source.documents(rules.as_ref(), &sink).await,
         }
     }
-}
-
-/// The index a job makes if there is none: on one machine without replicas, on more with one. Everything is mapped as it
-/// comes, but for the fields every document has: ids are only compared, and a long text needs no second form for sorting.
-fn index_body() -> Value {
-    json!({
-        "settings": {"auto_expand_replicas": "0-1"},
-        "mappings": {"properties": {"id": {"type": "keyword"}, "body": {"type": "text"}}},
-    })
 }

@@ -19,6 +19,7 @@ mod intake;
 mod inventory;
 mod job;
 mod monitor;
+mod new_index;
 mod options;
 mod prepare;
 mod progress;

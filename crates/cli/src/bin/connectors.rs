@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use connectors_cli::commands;
 use connectors_cli::connectors_args::ConnectorsArgs;
+use connectors_cli::{Aim, commands};
 
 fn main() -> ExitCode {
     let args = ConnectorsArgs::parse();
-    connectors_cli::run(true, commands::run(args))
+    connectors_cli::run(Aim::Small, commands::run(args))
 }

@@ -84,6 +84,8 @@ async fn first_sync_then_nothing_then_only_what_changed() {
     let path = found["hits"]["hits"][0]["_source"]["path"].as_str().unwrap();
     assert!(path.ends_with("größe/naïve 日本.txt"), "{path}");
 
+    the_index_is_mapped_as_the_server_would(&server, &place.index).await;
+
     let second = place.sync(&config);
     assert_eq!(second["indexed_document_count"], 0, "{second}");
     assert_eq!(second["unchanged_document_count"], 121, "{second}");
@@ -109,6 +111,27 @@ async fn first_sync_then_nothing_then_only_what_changed() {
     assert_eq!(third["unchanged_document_count"], 101, "{third}");
     assert_eq!(server.documents(&place.index).await, place.listing());
     server.forget(&place.index).await;
+}
+
+/// The source says the types of its fields. They must be those that the server finds in a document by itself, but for ids
+/// and texts.
+async fn the_index_is_mapped_as_the_server_would(server: &Server, index: &str) {
+    let by_itself = format!("{index}-by-itself");
+    server.call(Method::DELETE, &format!("/{by_itself}?ignore_unavailable=true"), None).await;
+    let found = server.get(&format!("/{index}/_search?size=1")).await;
+    let document = found["hits"]["hits"][0]["_source"].clone();
+    let (status, answer) =
+        server.call(Method::PUT, &format!("/{by_itself}/_doc/1?refresh=true"), Some(document)).await;
+    assert_eq!(status, 201, "{answer}");
+    let properties = async |index: &str| {
+        let mut answer = server.get(&format!("/{index}/_mapping")).await;
+        answer[index]["mappings"]["properties"].take()
+    };
+    let mut expected = properties(&by_itself).await;
+    expected["id"] = json!({"type": "keyword"});
+    expected["body"] = json!({"type": "text"});
+    assert_eq!(properties(index).await, expected);
+    server.call(Method::DELETE, &format!("/{by_itself}"), None).await;
 }
 
 #[tokio::test]

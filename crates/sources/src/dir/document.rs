@@ -12,7 +12,7 @@ use connectors_protocol::timestamp;
 use connectors_sdk::{Content, Document, DownloadResult, LazyDownload, Limits, accepts_extension};
 use jiff::Timestamp;
 use md5::{Digest, Md5};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::client::{self, FileContent, Wanted};
 use super::error::at_file;
@@ -85,6 +85,28 @@ pub(super) fn from_file(path: &Path, metadata: &Metadata, reader: &Arc<Reader>) 
         timestamp,
         fields,
         download: Some(LazyDownload::blocking(expected, move || reader.read(&file))),
+    }
+}
+
+/// The types Elasticsearch would find for the fields by itself.
+pub(super) fn mapping() -> Map<String, Value> {
+    let keyword = json!({"type": "keyword", "ignore_above": 256});
+    let types = json!({
+        "path": {"type": "text", "fields": {"keyword": keyword}},
+        "last_modified_time": {"type": "date"},
+        "inode_protection_mode": {"type": "long"},
+        "inode_number": {"type": "long"},
+        "device_inode_reside": {"type": "long"},
+        "number_of_links": {"type": "long"},
+        "uid": {"type": "long"},
+        "gid": {"type": "long"},
+        "ctime": {"type": "float"},
+        "last_access_time": {"type": "float"},
+        "size": {"type": "long"},
+    });
+    match types {
+        Value::Object(types) => types,
+        _ => unreachable!("an object literal"),
     }
 }
 

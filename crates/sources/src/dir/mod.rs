@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use connectors_sdk::{
     Configuration, DataSource, ErrorKind, Message, Sink, SourceContext, SourceDescriptor, SourceError,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use self::client::{Directory, Skipped};
 use self::config::DirConfiguration;
@@ -60,6 +60,10 @@ impl DataSource for DirSource {
     async fn ping(&self) -> Result<(), SourceError> {
         let directory = self.directory.clone();
         blocking(move || directory.check()).await
+    }
+
+    fn mapping(&self) -> Map<String, Value> {
+        document::mapping()
     }
 
     async fn documents(&self, _advanced_rules: Option<&Value>, sink: &Sink) -> Result<(), SourceError> {

@@ -1,0 +1,79 @@
+//! The index a job makes if there is none.
+
+use connectors_es_client::EsClient;
+use serde_json::{Map, Value, json};
+
+/// Body of the request that makes the index: on one machine without replicas, on more with one; the fields that every
+/// document has; and the fields whose types the source knows, so that the first documents need no change of the mapping.
+/// Everything else is mapped as it comes. What an index template says about the index comes first.
+pub(crate) async fn body(client: &EsClient, index: &str, known: Map<String, Value>) -> Value {
+    match client.template_of(index).await {
+        Ok(template) => with_template(&template, known),
+        // Not allowed to look, or a server without this API: a template may say otherwise, so no more than is needed.
+        Err(error) => {
+            tracing::debug!("index templates are not known: {error}");
+            with_template(&Value::Null, Map::new())
+        }
+    }
+}
+
+fn with_template(template: &Value, known: Map<String, Value>) -> Value {
+    let mut body = json!({});
+    let settings = &template["settings"]["index"];
+    if settings["number_of_replicas"].is_null() && settings["auto_expand_replicas"].is_null() {
+        body["settings"] = json!({"auto_expand_replicas": "0-1"});
+    }
+    let mappings = &template["mappings"];
+    // Whoever decides how fields are mapped decides it for all of them.
+    let decided = ["dynamic", "dynamic_templates"].iter().any(|key| !mappings[key].is_null());
+    if !decided {
+        let mut properties = Map::from_iter([
+            // Ids are only compared.
+            ("id".to_owned(), json!({"type": "keyword"})),
+            ("_timestamp".to_owned(), json!({"type": "date"})),
+            // A long text needs no second form for sorting.
+            ("body".to_owned(), json!({"type": "text"})),
+        ]);
+        properties.extend(known);
+        properties.retain(|name, _| mappings["properties"][name].is_null());
+        body["mappings"] = json!({ "properties": properties });
+    }
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known() -> Map<String, Value> {
+        Map::from_iter([("size".to_owned(), json!({"type": "long"}))])
+    }
+
+    #[test]
+    fn without_a_template_known_fields_have_their_types() {
+        assert_eq!(
+            with_template(&Value::Null, known()),
+            json!({
+                "settings": {"auto_expand_replicas": "0-1"},
+                "mappings": {"properties": {
+                    "id": {"type": "keyword"}, "_timestamp": {"type": "date"}, "body": {"type": "text"},
+                    "size": {"type": "long"},
+                }},
+            })
+        );
+    }
+
+    #[test]
+    fn a_template_is_not_overruled() {
+        let template = json!({
+            "settings": {"index": {"number_of_replicas": "2"}},
+            "mappings": {"properties": {"size": {"type": "double"}, "body": {"type": "match_only_text"}}},
+        });
+        assert_eq!(
+            with_template(&template, known()),
+            json!({"mappings": {"properties": {"id": {"type": "keyword"}, "_timestamp": {"type": "date"}}}})
+        );
+        let strict = json!({"settings": {"index": {"auto_expand_replicas": "0-all"}}, "mappings": {"dynamic": "strict"}});
+        assert_eq!(with_template(&strict, known()), json!({}));
+    }
+}
