@@ -53,8 +53,8 @@ pub(crate) struct Job {
     preparer: Arc<Preparer>,
     batches: Arc<Semaphore>,
     batch_count: u32,
-    /// For each batch from its reading to its answer: as many as there are requests in flight, and one. So batches are read
-    /// side by side while Elasticsearch is the quicker one, and do not pile up in memory when it is the slower one.
+    /// For each batch from its reading to its answer: as many as requests may be in flight. So batches are read side by side
+    /// while Elasticsearch is the quicker one, and do not pile up in memory when it is the slower one.
     tickets: Arc<Semaphore>,
     stop: CancellationToken,
 }
@@ -79,7 +79,8 @@ impl Job {
             Arc::new(Writer::new(client.clone(), params, requests, options, ledger.clone(), stop.clone()));
         let preparer = Arc::new(Preparer::new(writer.clone(), ledger.clone(), options, downloads));
         let batches = Arc::new(Semaphore::new(batch_count as usize));
-        let tickets = Arc::new(Semaphore::new(requests.min(1 << 16) + 1));
+        // Two at least: one is read while the other is on its way.
+        let tickets = Arc::new(Semaphore::new(requests.clamp(2, 1 << 16)));
         Self { input, client, index, ledger, writer, preparer, batches, batch_count, tickets, stop }
     }
 

@@ -85,7 +85,7 @@ impl Cluster {
             let index = Index::open(&name, state, &store, &writer, &folder)?;
             indexes.insert(name, index);
         }
-        Ok(Arc::new(Self {
+        let cluster = Arc::new(Self {
             store,
             writer,
             store_thread: Mutex::new(Some(thread)),
@@ -94,7 +94,9 @@ impl Cluster {
             changing: Mutex::new(()),
             budget: Arc::new(Semaphore::new(WRITE_BUDGET_BYTES / BUDGET_UNIT)),
             pipelines: Arc::new(pipelines),
-        }))
+        });
+        cluster.put_own_templates()?;
+        Ok(cluster)
     }
 
     /// Saves what searches would have to catch up with, and ends the node's threads. Blocks.

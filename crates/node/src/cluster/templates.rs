@@ -1,6 +1,7 @@
 //! Where templates are kept, and when they change.
 
-use serde_json::Value;
+use connectors_protocol::indices;
+use serde_json::{Value, json};
 
 use super::{Cluster, now_ms};
 use crate::error::Result;
@@ -41,6 +42,27 @@ impl Cluster {
             Some(template) => self.put(INDEX_TEMPLATES, name, &template.to_json(true)),
             None => Ok(()),
         }
+    }
+
+    /// Saves the templates every Elasticsearch has for the indices of the connector protocol, where they are missing:
+    /// Elastic's Python service creates the bare indices and leaves mappings and aliases to them.
+    ///
+    /// # Errors
+    /// 500 when the store fails.
+    pub fn put_own_templates(&self) -> Result<()> {
+        let present = self.templates()?;
+        for (name, index, template) in [
+            ("elastic-connectors", indices::CONCRETE_CONNECTORS_INDEX, indices::connectors_index_body()),
+            ("elastic-connectors-sync-jobs", indices::CONCRETE_JOBS_INDEX, indices::jobs_index_body()),
+        ] {
+            if !present.index.contains_key(name) {
+                let body = json!({
+                    "index_patterns": [index], "priority": 100, "template": template, "_meta": {"managed": true},
+                });
+                self.put_index_template(name, &body, true)?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes index templates.

@@ -141,3 +141,20 @@ async fn one_of_many_creates_of_one_name_succeeds() {
     let (_, body) = node.get("/a/_mapping").await;
     assert_eq!(body["a"]["mappings"]["properties"].as_object().unwrap().len(), 5, "{body}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_protocols_indices_have_their_mappings_and_aliases_whoever_makes_them() {
+    let node = TestNode::start().await;
+    for (index, alias, field) in [
+        (".elastic-connectors-v1", ".elastic-connectors", "service_type"),
+        (".elastic-connectors-sync-jobs-v1", ".elastic-connectors-sync-jobs", "job_type"),
+    ] {
+        let (status, body) = node.put(&format!("/{index}"), json!({})).await;
+        assert_eq!(status, 200, "{body}");
+        let (status, body) = node.get(&format!("/{alias}/_mapping")).await;
+        assert_eq!(status, 200, "{body}");
+        let mappings = &body[index]["mappings"];
+        assert_eq!(mappings["properties"][field]["type"], "keyword", "{body}");
+        assert_eq!(mappings["dynamic"], "false", "{body}");
+    }
+}
