@@ -31,6 +31,10 @@ pub struct Bulk {
 pub struct Inner {
     pub indices: BTreeMap<String, BTreeMap<String, Value>>,
     pub created: Vec<(String, Value)>,
+    /// What index templates give each new index; none: templates may not be looked at.
+    pub template: Option<Value>,
+    /// Status of the answer to making an index; none: it is made.
+    pub create_fault: Option<u16>,
     pub bulks: Vec<Bulk>,
     pub item_fault: Option<ItemFault>,
     pub request_fault: Option<RequestFault>,
@@ -144,8 +148,17 @@ async fn handle(
             let found = inner.lock().unwrap().indices.contains_key(*index);
             Response::builder().status(if found { 200 } else { 404 }).body(Body::empty()).unwrap()
         }
+        ("POST", ["_index_template", "_simulate_index", _]) => match &inner.lock().unwrap().template {
+            Some(template) => answer(200, &json!({"template": template, "overlapping": []})),
+            None => error(403, "security_exception"),
+        },
         ("PUT", [index]) => {
+            // The first documents are ready by then.
+            tokio::time::sleep(Duration::from_millis(50)).await;
             let mut inner = inner.lock().unwrap();
+            if let Some(status) = inner.create_fault {
+                return error(status, "security_exception");
+            }
             inner.indices.entry((*index).to_owned()).or_default();
             inner.created.push(((*index).to_owned(), serde_json::from_slice(&body).unwrap()));
             answer(200, &json!({"acknowledged": true}))

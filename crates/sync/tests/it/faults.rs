@@ -30,6 +30,17 @@ async fn a_listing_that_fails_deletes_nothing() {
 }
 
 #[tokio::test]
+async fn an_index_that_may_not_be_made_ends_the_job() {
+    let fake = Fake::start().await;
+    fake.lock().create_fault = Some(403);
+    let report = sync(input(&fake, Listed::documents(documents(5_000, T1)))).await;
+    let Outcome::Failed(error) = &report.outcome else { panic!("{report:?}") };
+    assert!(error.to_string().contains("403"), "{error}");
+    assert!(fake.operations().is_empty(), "nothing is written without an index");
+    assert_eq!(report.counters.indexed, 0);
+}
+
+#[tokio::test]
 async fn a_refused_document_is_a_dead_letter_and_the_others_are_written() {
     let fake = Fake::start().await;
     fake.put("docs", "000003", json!({"id": "000003", "old": true}));

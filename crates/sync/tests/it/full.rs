@@ -7,7 +7,7 @@ use connectors_protocol::pipeline::Pipeline;
 use connectors_protocol::sync_job::JobType;
 use connectors_sdk::{Content, ErrorKind, Message};
 use connectors_sync::{Outcome, Phase, Progress, StopTokens, SyncError, SyncInput, run};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use crate::fake::Fake;
@@ -16,6 +16,23 @@ use crate::{client, completed, input, sync};
 
 const T1: &str = "2026-01-01T00:00:00Z";
 const T2: &str = "2026-01-02T00:00:00Z";
+
+#[tokio::test]
+async fn a_new_index_is_mapped_by_its_template_then_by_the_source() {
+    let created = async |template: Option<Value>| {
+        let fake = Fake::start().await;
+        fake.lock().template = template;
+        let mut source = Listed::documents(documents(3, T1));
+        source.mapping = Map::from_iter([("size".to_owned(), json!({"type": "long"}))]);
+        completed(&fake, source).await;
+        assert_eq!(fake.ids("docs").len(), 3);
+        fake.lock().created[0].1["mappings"]["properties"]["size"].clone()
+    };
+    assert_eq!(created(Some(json!({"mappings": {}}))).await, json!({"type": "long"}));
+    let decided = json!({"mappings": {"properties": {"size": {"type": "double"}}}});
+    assert_eq!(created(Some(decided)).await, Value::Null);
+    assert_eq!(created(None).await, Value::Null, "a template that cannot be seen may decide it");
+}
 
 #[tokio::test]
 async fn the_index_becomes_what_the_source_is() {

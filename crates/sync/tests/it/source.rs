@@ -22,6 +22,7 @@ pub struct Listed {
     messages: Mutex<Vec<Message>>,
     end: End,
     pub changed: bool,
+    pub mapping: Map<String, Value>,
     /// What the engine gave it.
     pub asked: Mutex<Vec<Value>>,
     sent: AtomicBool,
@@ -33,6 +34,7 @@ impl Listed {
             messages: Mutex::new(messages),
             end: End::Complete,
             changed: true,
+            mapping: Map::new(),
             asked: Mutex::new(Vec::new()),
             sent: AtomicBool::new(false),
         }
@@ -67,6 +69,10 @@ impl Listed {
 impl DataSource for Listed {
     async fn ping(&self) -> Result<(), SourceError> {
         Ok(())
+    }
+
+    fn mapping(&self) -> Map<String, Value> {
+        self.mapping.clone()
     }
 
     async fn changed(&self, cursor: Option<&Value>) -> Result<bool, SourceError> {
