@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use tantivy::columnar::{Column, ColumnIndex, DynamicColumn};
-use tantivy::query::{Bm25StatisticsProvider, EnableScoring, Query, Weight};
+use tantivy::query::{Bm25StatisticsProvider, EnableScoring, Explanation, Query, Scorer, Weight};
 use tantivy::schema::Field;
-use tantivy::{Searcher, Term};
+use tantivy::{DocId, Score, Searcher, SegmentReader, Term};
 
 use crate::index::schema::VALUES;
 
@@ -55,7 +55,13 @@ impl Query for FieldScored {
         match enable_scoring {
             EnableScoring::Enabled { searcher, .. } => {
                 let statistics = FieldStatistics::read(searcher, &self.source, self.doc_freq)?;
-                self.query.weight(EnableScoring::enabled_from_statistics_provider(&statistics, searcher))
+                let weight = self
+                    .query
+                    .weight(EnableScoring::enabled_from_statistics_provider(&statistics, searcher))?;
+                Ok(match self.source {
+                    Source::Column { .. } => Box::new(Unpruned(weight)),
+                    Source::Text { .. } | Source::Overflow { .. } => weight,
+                })
             }
             disabled @ EnableScoring::Disabled { .. } => self.query.weight(disabled),
         }
@@ -63,6 +69,24 @@ impl Query for FieldScored {
 
     fn query_terms<'a>(&'a self, visitor: &mut dyn FnMut(&'a Term, bool)) {
         self.query.query_terms(visitor);
+    }
+}
+
+/// A weight whose blocks are never skipped. A column's postings have no frequencies, so tantivy takes the best score of
+/// each block for zero, and would skip documents that tie with the worst hit.
+struct Unpruned(Box<dyn Weight>);
+
+impl Weight for Unpruned {
+    fn scorer(&self, reader: &SegmentReader, boost: Score) -> tantivy::Result<Box<dyn Scorer>> {
+        self.0.scorer(reader, boost)
+    }
+
+    fn explain(&self, reader: &SegmentReader, doc: DocId) -> tantivy::Result<Explanation> {
+        self.0.explain(reader, doc)
+    }
+
+    fn count(&self, reader: &SegmentReader) -> tantivy::Result<u32> {
+        self.0.count(reader)
     }
 }
 

@@ -271,3 +271,16 @@ fn the_best_scores_are_the_same_with_and_without_pruning() {
     let bounded = search(&targets, &json!({"query": query, "track_total_hits": 50})).expect("a result");
     assert_eq!(bounded.total.map(|total| (total.value, total.lower_bound)), Some((50, true)));
 }
+
+/// Terms of columns have no block maxima: taken for zero, they would prune what ties with the worst hit.
+#[test]
+fn equal_scores_are_decided_by_position_whatever_the_order_of_segments() {
+    let batch = |_| vec![json!({"flag": true}); 300];
+    let targets = [index("a", &[("flag", "boolean")], &(0..6).map(batch).collect::<Vec<_>>())];
+    for size in [10, 200, 1000, 1700] {
+        let found =
+            search(&targets, &json!({"query": {"term": {"flag": true}}, "size": size})).expect("a result");
+        let expected: Vec<String> = (0..size).map(|n| n.to_string()).collect();
+        assert_eq!(ids(&found), expected, "size {size}");
+    }
+}
