@@ -13,7 +13,7 @@ install: $(BIN) ## Build bin/elastic-ingest and bin/connectors
 $(BIN): FORCE
 	@mkdir -p bin
 	$(CARGO) build --release --locked -p connectors-cli
-	@cp target/release/elastic-ingest target/release/connectors bin/
+	@install -m 755 target/release/elastic-ingest target/release/connectors bin/
 .PHONY: FORCE
 FORCE:
 

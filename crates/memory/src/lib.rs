@@ -1,7 +1,7 @@
 //! How the C library's allocator treats memory that is not used any more.
 //!
 //! By default glibc keeps eight heaps for each processor, and what was freed in one of them stays the process's. A node
-//! that had indexed for ten seconds kept 325 MiB, of which it used 40. See `docs/adr/0003-tell-glibc-to-return-memory.md`.
+//! that had indexed for ten seconds kept 325 MB, of which it used 40. See `docs/adr/0003-tell-glibc-to-return-memory.md`.
 //!
 //! On other systems than Linux with glibc nothing here does anything.
 
