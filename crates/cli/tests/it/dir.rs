@@ -19,9 +19,7 @@ async fn pending_job(server: &Server, place: &Workplace, files: usize, bytes: us
     place.sync(&place.config(&server.url, &json!({})));
     place.fill(files, bytes);
     let (connector, _) = server.connector(&place.index).await;
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_connectors"))
-        .arg("--config")
-        .arg(place.config(&server.url, &json!({})))
+    let output = Workplace::command(&place.config(&server.url, &json!({})))
         .args(["job", "start", "-i", &connector, "-o", "json"])
         .output()
         .unwrap();
@@ -47,7 +45,7 @@ struct Midway {
 }
 
 impl Midway {
-    /// 1,500 files in bulks of 20 that take a second each, at most ten at a time.
+    /// 1,500 files in bulks of 20 that take a second each, at most five at a time.
     async fn start(server: &Server, place: &Workplace, settings: &Value) -> Self {
         server.forget(&place.index).await;
         let (connector, job) = pending_job(server, place, 1500, 2000).await;
@@ -139,9 +137,7 @@ async fn a_running_job_is_canceled_within_seconds() {
     let server = Server::start().await;
     let place = Workplace::new("search-e2e-cancel");
     let mut midway = Midway::start(&server, &place, &impatient()).await;
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_connectors"))
-        .arg("--config")
-        .arg(place.config(&server.url, &json!({})))
+    let output = Workplace::command(&place.config(&server.url, &json!({})))
         .args(["job", "cancel", &midway.job])
         .output()
         .unwrap();

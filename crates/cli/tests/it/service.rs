@@ -150,9 +150,7 @@ async fn a_job_that_nobody_runs_any_more_ends_as_an_error() {
 async fn a_job_for_what_the_source_cannot_do_says_so() {
     let server = Server::start().await;
     let (place, connector) = connected(&server, "search-e2e-cannot").await;
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_connectors"))
-        .arg("--config")
-        .arg(place.config(&server.url, &json!({})))
+    let output = Workplace::command(&place.config(&server.url, &json!({})))
         .args(["job", "start", "-i", &connector, "-t", "incremental", "-o", "json"])
         .output()
         .unwrap();

@@ -49,7 +49,7 @@ impl Cluster {
     ///
     /// # Errors
     /// 500 when the store fails.
-    pub fn put_own_templates(&self) -> Result<()> {
+    pub(super) fn put_own_templates(&self) -> Result<()> {
         let present = self.templates()?;
         for (name, index, template) in [
             ("elastic-connectors", indices::CONCRETE_CONNECTORS_INDEX, indices::connectors_index_body()),

@@ -107,8 +107,11 @@ pub(super) fn run(index: &Arc<Index>, folder: &Path, start: Marker, inbox: &Rece
     {
         tracing::warn!(index = index.name(), %error, "index not saved; it catches up from the store at the next start");
     }
-    drop(engine);
-    connectors_memory::give_back();
+    // At the end of the process everything goes anyway.
+    if index.is_deleted() {
+        drop(engine);
+        connectors_memory::give_back();
+    }
 }
 
 fn fail(index: &Index, error: &ApiError) {

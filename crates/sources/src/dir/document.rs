@@ -90,24 +90,21 @@ pub(super) fn from_file(path: &Path, metadata: &Metadata, reader: &Arc<Reader>) 
 
 /// The types Elasticsearch would find for the fields by itself.
 pub(super) fn mapping() -> Map<String, Value> {
-    let keyword = json!({"type": "keyword", "ignore_above": 256});
-    let types = json!({
-        "path": {"type": "text", "fields": {"keyword": keyword}},
-        "last_modified_time": {"type": "date"},
-        "inode_protection_mode": {"type": "long"},
-        "inode_number": {"type": "long"},
-        "device_inode_reside": {"type": "long"},
-        "number_of_links": {"type": "long"},
-        "uid": {"type": "long"},
-        "gid": {"type": "long"},
-        "ctime": {"type": "float"},
-        "last_access_time": {"type": "float"},
-        "size": {"type": "long"},
-    });
-    match types {
-        Value::Object(types) => types,
-        _ => unreachable!("an object literal"),
-    }
+    let path = json!({"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 256}}});
+    let simple = [
+        ("last_modified_time", "date"),
+        ("inode_protection_mode", "long"),
+        ("inode_number", "long"),
+        ("device_inode_reside", "long"),
+        ("number_of_links", "long"),
+        ("uid", "long"),
+        ("gid", "long"),
+        ("ctime", "float"),
+        ("last_access_time", "float"),
+        ("size", "long"),
+    ];
+    let simple = simple.map(|(name, kind)| (name.to_owned(), json!({ "type": kind })));
+    std::iter::once(("path".to_owned(), path)).chain(simple).collect()
 }
 
 /// MD5 of the path's bytes, in hex.

@@ -206,12 +206,17 @@ impl Workplace {
         path
     }
 
+    /// `connectors` with this configuration; its arguments follow.
+    pub fn command(config: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_connectors"));
+        command.arg("--config").arg(config);
+        command
+    }
+
     /// `connectors sync dir` over the folder, with a JSON report.
     pub fn sync_command(&self, config: &Path) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_connectors"));
+        let mut command = Self::command(config);
         command
-            .arg("--config")
-            .arg(config)
             .args(["sync", "dir", "-o", "json", "--index", &self.index, "--set"])
             .arg(format!("directory={}", self.files().display()))
             .args(["--set", "pattern=**/*"])
