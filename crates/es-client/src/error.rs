@@ -1,5 +1,6 @@
 //! What went wrong with a request to the cluster.
 
+use std::cmp::Reverse;
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -9,6 +10,9 @@ use serde_json::Value;
 
 /// The longest reason that is kept, in characters: some of Elasticsearch's list every shard.
 const LONGEST_REASON: usize = 1000;
+
+/// The longest part that is kept of an answer which is not Elasticsearch's, in characters.
+const LONGEST_FOREIGN_REASON: usize = 200;
 
 /// The class of an [`EsError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,26 +69,16 @@ impl EsError {
     /// Reads the body of an answer with an error status.
     pub(crate) fn status(status: u16, body: &[u8], secrets: &[SecretString]) -> Self {
         let mut this = Self::new(EsErrorKind::Status(status), String::new());
-        match serde_json::from_slice::<Value>(body) {
+        let (reason, longest) = match serde_json::from_slice::<Value>(body) {
             Ok(answer) => {
                 let error = answer.get("error").unwrap_or(&answer);
-                this.0.error_type = error["type"].as_str().map(str::to_owned);
-                this.0.reason = server_reason(error);
+                this.0.error_type = error["type"].as_str().map(|text| hide(text.to_owned(), secrets));
+                (server_reason(error), LONGEST_REASON)
             }
-            Err(_) if body.is_empty() => {}
-            Err(_) => this.0.reason = foreign_reason(body),
-        }
-        for secret in secrets {
-            let secret = secret.expose_secret();
-            // Shorter than any real secret; replacing it would only garble the text.
-            if secret.len() >= 4 {
-                this.0.reason = this.0.reason.replace(secret, "[secret]");
-            }
-        }
-        if let Some((end, _)) = this.0.reason.char_indices().nth(LONGEST_REASON) {
-            this.0.reason.truncate(end);
-            this.0.reason.push('…');
-        }
+            Err(_) => (foreign_reason(body), LONGEST_FOREIGN_REASON),
+        };
+        // Cut last: of a secret that is cut in two, the rest would not be found.
+        this.0.reason = cut(hide(reason, secrets), longest);
         this
     }
 
@@ -259,6 +253,27 @@ impl fmt::Debug for EsError {
 
 impl StdError for EsError {}
 
+/// The text without the secrets that the server echoed.
+fn hide(mut text: String, secrets: &[SecretString]) -> String {
+    let mut secrets: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
+    // Longest first: of one that begins with another, the rest would stay.
+    secrets.sort_unstable_by_key(|secret| Reverse(secret.len()));
+    // Shorter than any real secret; replacing it would only garble the text.
+    for secret in secrets.into_iter().filter(|secret| secret.len() >= 4) {
+        text = text.replace(secret, "[secret]");
+    }
+    text
+}
+
+/// The first `longest` characters, with a mark when that is not all.
+fn cut(mut text: String, longest: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(longest) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
 /// The reason of an error object, with the cause when it says more ("all shards failed" alone helps nobody).
 fn server_reason(error: &Value) -> String {
     if let Some(text) = error.as_str() {
@@ -293,7 +308,7 @@ fn foreign_reason(body: &[u8]) -> String {
         return "the answer is an HTML or XML page, so it comes from a proxy rather than from Elasticsearch"
             .to_owned();
     }
-    text.chars().take(200).map(|character| if character.is_control() { ' ' } else { character }).collect()
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
 #[cfg(test)]
@@ -340,9 +355,18 @@ mod tests {
 
     #[test]
     fn cuts_long_reasons_and_hides_echoed_secrets() {
-        let secrets = [SecretString::from("hunter2"), SecretString::from("")];
+        let secrets = ["hunter2", "hunter2-proxy", ""].map(SecretString::from);
         let error = EsError::status(400, format!("bad hunter2 {}", "x".repeat(5000)).as_bytes(), &secrets);
         assert!(error.reason().starts_with("bad [secret] x"), "{error}");
+        assert_eq!(error.reason().chars().count(), LONGEST_FOREIGN_REASON + 1);
+        // Wherever the cut falls, and whichever secret begins with the other.
+        for before in LONGEST_FOREIGN_REASON - 20..=LONGEST_FOREIGN_REASON {
+            let body = format!("{}hunter2-proxy, hunter2", "x".repeat(before));
+            let error = EsError::status(503, body.as_bytes(), &secrets);
+            assert!(!error.reason().contains("hun") && !error.reason().contains("proxy"), "{error}");
+        }
+        let error = EsError::status(400, br#"{"error": {"type": "no hunter2", "reason": ""}}"#, &secrets);
+        assert_eq!(error.error_type(), Some("no [secret]"));
         let error = status(400, &json!({"error": {"reason": "é".repeat(5000)}}));
         assert_eq!(error.reason().chars().count(), LONGEST_REASON + 1);
     }
