@@ -1,8 +1,11 @@
 //! Bytes to characters.
 
 use std::borrow::Cow;
+use std::string::FromUtf8Error;
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Decoded text and the charset it was in.
 #[derive(Debug)]
@@ -16,15 +19,36 @@ pub(crate) struct Decoded<'a> {
 /// matter. Empty files are text.
 pub fn is_text(bytes: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(bytes).ok()?;
-    if text.bytes().any(is_binary_control) {
+    if has_binary_control(bytes) {
         return None;
     }
-    Some(text.strip_prefix('\u{feff}').unwrap_or(text))
+    Some(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text))
 }
 
-/// Control bytes that no text file has. Backspace and escape occur in terminal recordings and manual pages.
-fn is_binary_control(byte: u8) -> bool {
-    matches!(byte, 0x00..=0x07 | 0x0e..=0x1a | 0x1c..=0x1f | 0x7f)
+/// The text that [`is_text`] finds, without copying it; what is no text comes back.
+pub fn into_text(bytes: Vec<u8>) -> Result<String, Vec<u8>> {
+    let mut text = String::from_utf8(bytes).map_err(FromUtf8Error::into_bytes)?;
+    if has_binary_control(text.as_bytes()) {
+        return Err(text.into_bytes());
+    }
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.drain(..BYTE_ORDER_MARK.len_utf8());
+    }
+    Ok(text)
+}
+
+/// Control bytes that no text file has: 0 to 7, 0x0e to 0x1a, 0x1c to 0x1f and 0x7f. Backspace and escape occur in terminal
+/// recordings and manual pages.
+fn has_binary_control(bytes: &[u8]) -> bool {
+    // Without branches, so that the compiler looks at many bytes at once: this runs over every file.
+    #[expect(clippy::needless_bitwise_bool)]
+    let is_control = |byte: u8| {
+        (byte <= 0x07)
+            | (byte.wrapping_sub(0x0e) <= 0x0c)
+            | (byte.wrapping_sub(0x1c) <= 0x03)
+            | (byte == 0x7f)
+    };
+    bytes.chunks(256).any(|chunk| chunk.iter().fold(false, |found, byte| found | is_control(*byte)))
 }
 
 /// Decodes by byte order mark, then as UTF-8 if the bytes are that, then by the declared charset, then as Windows-1252,
@@ -38,7 +62,7 @@ pub(crate) fn decode<'a>(bytes: &'a [u8], declared: Option<&'static Encoding>) -
     if let Ok(text) = std::str::from_utf8(bytes)
         && declared.is_none_or(Encoding::is_ascii_compatible)
     {
-        if text.bytes().any(is_binary_control) {
+        if has_binary_control(bytes) {
             return None;
         }
         return Some(Decoded { text: Cow::Borrowed(text), charset: UTF_8.name() });
@@ -55,7 +79,7 @@ pub(crate) fn decode<'a>(bytes: &'a [u8], declared: Option<&'static Encoding>) -
 
 fn with<'a>(encoding: &'static Encoding, bytes: &'a [u8]) -> Option<Decoded<'a>> {
     let (text, _) = encoding.decode_without_bom_handling(bytes);
-    if text.bytes().any(is_binary_control) {
+    if has_binary_control(text.as_bytes()) {
         return None;
     }
     Some(Decoded { text, charset: encoding.name() })

@@ -15,7 +15,7 @@ mod format;
 mod html;
 mod xml;
 
-pub use charset::is_text;
+pub use charset::{into_text, is_text};
 
 /// Longest file that is looked at.
 pub const MAX_INPUT_BYTES: usize = 100 * 1024 * 1024;

@@ -7,20 +7,29 @@ use std::sync::{Mutex, PoisonError};
 const SPARE: usize = 2;
 
 /// A few spare buffers.
-#[derive(Debug, Default)]
-pub(crate) struct Buffers(Mutex<Vec<Vec<u8>>>);
+#[derive(Debug)]
+pub(crate) struct Buffers {
+    spare: Mutex<Vec<Vec<u8>>>,
+    largest: usize,
+}
 
 impl Buffers {
-    /// A spare buffer, or a new one.
-    pub(crate) fn take(&self) -> Vec<u8> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    /// For requests of about this many bytes. A buffer of more than twice that held a document too large to be usual, and is
+    /// not kept.
+    pub(crate) fn new(request_bytes: usize) -> Self {
+        Self { spare: Mutex::default(), largest: request_bytes.saturating_mul(2) }
     }
 
-    /// Keeps a buffer, unless there are enough.
+    /// A spare buffer, or a new one.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    /// Keeps a buffer, unless there are enough or it is too large.
     pub(crate) fn give(&self, buffer: Option<Vec<u8>>) {
-        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         if spare.len() < SPARE {
-            spare.extend(buffer);
+            spare.extend(buffer.filter(|buffer| buffer.capacity() <= self.largest));
         }
     }
 }

@@ -232,8 +232,6 @@ impl Job {
     }
 
     async fn receive(&self, mut inbox: Inbox, intake: &mut Intake) -> Result<(), SyncError> {
-        let chunk_size = self.input.options.chunk_size.max(1);
-        let chunk_bytes = self.input.options.chunk_max_bytes;
         loop {
             let next = tokio::time::timeout(IDLE, inbox.receive());
             let envelope = match self.stop.run_until_cancelled(next).await {
@@ -245,22 +243,35 @@ impl Job {
                 Some(Ok(None)) => break,
                 Some(Ok(Some(envelope))) => envelope,
             };
-            for message in envelope.open() {
-                // A document that comes after a deletion may be the same one.
-                let deletes_first = !intake.deletes.is_empty() && !matches!(message, Message::Delete(_));
-                if deletes_first || intake.deletes.len() >= chunk_size {
-                    self.dispatch(intake).await?;
-                }
-                intake.take(message).map_err(|error| match error {
-                    TakeError::Source(error) => error.into(),
-                    TakeError::Inventory(error) => self.file_error(error),
-                })?;
-                if intake.pending.len() >= chunk_size || intake.pending_bytes >= chunk_bytes {
-                    self.dispatch(intake).await?;
-                }
-            }
+            let taken = self.take(envelope.open(), intake).await;
+            intake.book();
+            taken?;
         }
         self.dispatch(intake).await
+    }
+
+    async fn take(
+        &self,
+        messages: impl IntoIterator<Item = Message>,
+        intake: &mut Intake,
+    ) -> Result<(), SyncError> {
+        let chunk_size = self.input.options.chunk_size.max(1);
+        let chunk_bytes = self.input.options.chunk_max_bytes;
+        for message in messages {
+            // A document that comes after a deletion may be the same one.
+            let deletes_first = !intake.deletes.is_empty() && !matches!(message, Message::Delete(_));
+            if deletes_first || intake.deletes.len() >= chunk_size {
+                self.dispatch(intake).await?;
+            }
+            intake.take(message).map_err(|error| match error {
+                TakeError::Source(error) => error.into(),
+                TakeError::Inventory(error) => self.file_error(error),
+            })?;
+            if intake.pending.len() >= chunk_size || intake.pending_bytes >= chunk_bytes {
+                self.dispatch(intake).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Has what is pending written: documents first, then deletions.

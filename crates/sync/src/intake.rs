@@ -34,6 +34,7 @@ pub(crate) struct Decisions {
 pub(crate) struct Intake {
     decisions: Decisions,
     ledger: Arc<Ledger>,
+    tally: Tally,
     matches: RuleMatches,
     /// What the index holds; none when the source sends changes.
     pub inventory: Option<Inventory>,
@@ -54,6 +55,7 @@ impl Intake {
             matches: decisions.rules.matches(),
             decisions,
             ledger,
+            tally: Tally::default(),
             inventory,
             pending: Vec::new(),
             pending_bytes: 0,
@@ -63,7 +65,8 @@ impl Intake {
         }
     }
 
-    /// Takes one message. It fails on a message that does not belong into this kind of job.
+    /// Takes one message. It fails on a message that does not belong into this kind of job. What it counts is in the books
+    /// after [`book`](Self::book).
     pub(crate) fn take(&mut self, message: Message) -> Result<(), TakeError> {
         match message {
             Message::Document(document) => self.document(document, None)?,
@@ -71,7 +74,7 @@ impl Intake {
                 self.document(document, Some(BulkOpKind::Update))?;
             }
             Message::Delete(id) if self.inventory.is_none() => {
-                self.ledger.count(|counters| counters.doc_deletes_queued += 1);
+                self.tally.deletes += 1;
                 self.deletes.push(document_id::stored(&id).into_owned());
             }
             Message::Update(_) | Message::Delete(_) => {
@@ -94,7 +97,7 @@ impl Intake {
     }
 
     fn document(&mut self, mut document: Document, operation: Option<BulkOpKind>) -> Result<(), TakeError> {
-        self.ledger.count(|counters| counters.docs_extracted += 1);
+        self.tally.extracted += 1;
         if document.id.is_empty() {
             self.ledger.bury(DeadLetter {
                 id: String::new(),
@@ -113,7 +116,7 @@ impl Intake {
             let decision = self.decisions.rules.decide(&document.fields);
             self.matches.record(decision);
             if !decision.include {
-                self.ledger.count(|counters| counters.docs_filtered += 1);
+                self.tally.filtered += 1;
                 return Ok(());
             }
         }
@@ -124,13 +127,13 @@ impl Intake {
             None => Known::Changed,
         };
         if known == Known::Unchanged && !self.decisions.force {
-            self.ledger.count(|counters| counters.docs_unchanged += 1);
+            self.tally.unchanged += 1;
             return Ok(());
         }
-        self.ledger.count(|counters| match known {
-            Known::New => counters.doc_creates_queued += 1,
-            Known::Changed | Known::Unchanged => counters.doc_updates_queued += 1,
-        });
+        match known {
+            Known::New => self.tally.creates += 1,
+            Known::Changed | Known::Unchanged => self.tally.updates += 1,
+        }
         let kind = operation.unwrap_or(match known {
             Known::New => BulkOpKind::Index,
             Known::Changed | Known::Unchanged => self.decisions.known,
@@ -142,6 +145,19 @@ impl Intake {
         let Document { id, fields, download, .. } = document;
         self.pending.push(Outgoing { id, kind, fields, download, size });
         Ok(())
+    }
+
+    /// Puts what was counted into the books.
+    pub(crate) fn book(&mut self) {
+        let tally = std::mem::take(&mut self.tally);
+        self.ledger.count(|counters| {
+            counters.docs_extracted += tally.extracted;
+            counters.docs_filtered += tally.filtered;
+            counters.docs_unchanged += tally.unchanged;
+            counters.doc_creates_queued += tally.creates;
+            counters.doc_updates_queued += tally.updates;
+            counters.doc_deletes_queued += tally.deletes;
+        });
     }
 
     /// The documents to be written so far.
@@ -162,6 +178,17 @@ impl Intake {
         open.sort();
         Err(SyncError::Partitions(open))
     }
+}
+
+/// What is counted of each document and is not in the books yet: they have one lock for all stages.
+#[derive(Debug, Default)]
+struct Tally {
+    extracted: u64,
+    filtered: u64,
+    unchanged: u64,
+    creates: u64,
+    updates: u64,
+    deletes: u64,
 }
 
 /// Why a message could not be taken.

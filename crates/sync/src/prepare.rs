@@ -173,6 +173,7 @@ impl Preparer {
 
     /// Sends what was completed on the way. The room stays with what is still being built, which is on the safe side.
     async fn submit_full(&self, assembly: &mut Assembly) -> Result<(), Stopped> {
+        assembly.book();
         for request in std::mem::take(&mut assembly.full) {
             self.writer.submit(request, assembly.ticket.clone()).await?;
         }
@@ -229,8 +230,8 @@ struct Assembly {
     room: Option<OwnedSemaphorePermit>,
     /// Requests that were completed on the way.
     full: Vec<BulkRequest>,
-    /// The document being serialised, once, before it is known where it goes.
-    json: Vec<u8>,
+    /// Contents fetched that are not in the books yet.
+    downloaded: u64,
 }
 
 impl Assembly {
@@ -241,7 +242,7 @@ impl Assembly {
         ticket: Arc<OwnedSemaphorePermit>,
     ) -> Self {
         let (body, full) = (BulkBody::new(), Vec::new());
-        Self { limits, ledger, buffers, ticket, body, room: None, full, json: Vec::new() }
+        Self { limits, ledger, buffers, ticket, body, room: None, full, downloaded: 0 }
     }
 
     fn hold(&mut self, room: Option<OwnedSemaphorePermit>) {
@@ -261,41 +262,45 @@ impl Assembly {
                 return self.bury(document.id, "download", error.kind().name(), error.to_string());
             }
         };
-        if content.is_some() {
-            self.ledger.count(|counters| counters.binary_docs_downloaded += 1);
-        }
+        self.downloaded += u64::from(content.is_some());
         self.serialise(document, content.as_ref());
     }
 
     fn serialise(&mut self, document: Outgoing, content: Option<&Content>) {
-        let body = Body { fields: &document.fields, content };
-        self.json.clear();
-        if let Err(error) = serde_json::to_writer(&mut self.json, &body) {
-            return self.bury(document.id, document.kind.as_str(), "not_serializable", error.to_string());
+        let Outgoing { id, kind, fields, .. } = document;
+        let body = Body { fields: &fields, content };
+        if self.body.is_empty() {
+            self.body = BulkBody::in_buffer(self.buffers.take());
         }
-        let size = BulkBody::size_of(document.kind, &document.id, &self.json);
+        let size = match self.body.push(kind, &id, &body) {
+            Ok(size) => size,
+            Err(error) => return self.bury(id, kind.as_str(), "not_serializable", error.to_string()),
+        };
         if let Some(limit) = self.limits.text_bytes
             && size > limit
             && !body.has_attachment()
         {
+            self.body.pop();
             self.ledger.count(|counters| counters.docs_dropped_too_large += 1);
             let reason = format!(
                 "{size} bytes are more than elasticsearch.bulk.max_text_document_size ({limit} bytes)"
             );
-            return self.bury(document.id, "size", "document_too_large", reason);
+            return self.bury(id, "size", "document_too_large", reason);
         }
-        if !self.body.is_empty()
-            && (self.body.len() >= self.limits.request_operations
-                || self.body.byte_len() + size > self.limits.request_bytes)
+        if self.body.len() > 1
+            && (self.body.len() > self.limits.request_operations
+                || self.body.byte_len() > self.limits.request_bytes)
         {
-            self.full.push(std::mem::take(&mut self.body).finish_request());
+            let last = self.body.split_last(self.buffers.take());
+            self.full.push(std::mem::replace(&mut self.body, last).finish_request());
         }
-        if self.body.is_empty() {
-            self.body = BulkBody::in_buffer(self.buffers.take());
-        }
-        self.body.push_json(document.kind, &document.id, &self.json);
-        if self.json.capacity() > self.limits.request_bytes {
-            self.json = Vec::new();
+    }
+
+    /// Puts into the books what was fetched.
+    fn book(&mut self) {
+        let downloaded = std::mem::take(&mut self.downloaded);
+        if downloaded > 0 {
+            self.ledger.count(|counters| counters.binary_docs_downloaded += downloaded);
         }
     }
 

@@ -64,7 +64,7 @@ impl Writer {
             stop,
             is_open: watch::Sender::new(false),
             ledger,
-            buffers: Arc::default(),
+            buffers: Arc::new(Buffers::new(options.chunk_max_bytes)),
             failure: Mutex::new(None),
             max_retries: options.max_retries,
             retry_interval: options.retry_interval,

@@ -27,6 +27,12 @@ struct Entry {
     id_end: usize,
 }
 
+impl Entry {
+    fn ends(&self) -> (usize, usize) {
+        (self.end, self.id_end)
+    }
+}
+
 impl BulkBody {
     /// An empty body.
     pub fn new() -> Self {
@@ -61,40 +67,43 @@ impl BulkBody {
         self.finish(BulkOpKind::Delete, id);
     }
 
-    /// Adds an index, create or update operation whose document (update: fields) is JSON already. A delete ignores
-    /// it. The JSON is taken as it is, except that line breaks, which separate operations, become spaces; valid JSON
-    /// has them only between tokens.
-    pub fn push_json(&mut self, kind: BulkOpKind, id: &str, json: &[u8]) {
-        self.action(kind, id);
-        if kind != BulkOpKind::Delete {
-            if kind == BulkOpKind::Update {
-                self.bytes.extend_from_slice(UPSERT_START);
-            }
-            let start = self.bytes.len();
-            self.bytes.extend_from_slice(json);
-            for byte in &mut self.bytes[start..] {
-                if *byte == b'\n' {
-                    *byte = b' ';
-                }
-            }
-            if kind == BulkOpKind::Update {
-                self.bytes.extend_from_slice(UPSERT_END);
-            }
-            self.bytes.push(b'\n');
+    /// Adds an index, create or update operation and serialises its document (update: the fields to merge). Tells how many
+    /// bytes that took. A delete ignores the document. On an error nothing is added.
+    pub fn push<T: Serialize + ?Sized>(
+        &mut self,
+        kind: BulkOpKind,
+        id: &str,
+        document: &T,
+    ) -> Result<usize, serde_json::Error> {
+        let start = self.bytes.len();
+        if kind == BulkOpKind::Delete {
+            self.delete(id);
+        } else {
+            self.serialized(kind, id, document)?;
         }
-        self.finish(kind, id);
+        Ok(self.bytes.len() - start)
     }
 
-    /// How many bytes [`push_json`](Self::push_json) adds at least for an operation: exact unless the id needs
-    /// escapes. For flushing before a limit is passed.
-    pub fn size_of(kind: BulkOpKind, id: &str, json: &[u8]) -> usize {
-        let action = kind.as_str().len() + id.len() + r#"{"":{"_id":""}}"#.len() + 1;
-        action
-            + match kind {
-                BulkOpKind::Delete => 0,
-                BulkOpKind::Update => UPSERT_START.len() + json.len() + UPSERT_END.len() + 1,
-                BulkOpKind::Index | BulkOpKind::Create => json.len() + 1,
-            }
+    /// Takes the last operation away again.
+    pub fn pop(&mut self) {
+        if self.ops.pop().is_some() {
+            let (end, id_end) = self.ends();
+            self.bytes.truncate(end);
+            self.ids.truncate(id_end);
+        }
+    }
+
+    /// Takes the last operation away into a body of its own, built in `buffer`: it was the one too many.
+    #[must_use]
+    pub fn split_last(&mut self, buffer: Vec<u8>) -> Self {
+        let mut last = Self::in_buffer(buffer);
+        if let Some(entry) = self.ops.last().copied() {
+            let before = self.ops.len().checked_sub(2).map_or((0, 0), |position| self.ops[position].ends());
+            last.bytes.extend_from_slice(&self.bytes[before.0..]);
+            last.finish(entry.kind, &self.ids[before.1..]);
+            self.pop();
+        }
+        last
     }
 
     /// Number of operations.
@@ -144,8 +153,14 @@ impl BulkBody {
         self.bytes.extend_from_slice(b"{\"");
         self.bytes.extend_from_slice(kind.as_str().as_bytes());
         self.bytes.extend_from_slice(b"\":{\"_id\":");
-        self.bytes.extend_from_slice(serde_json::Value::from(id).to_string().as_bytes());
+        // Text into memory: neither can fail.
+        let _infallible = serde_json::to_writer(&mut self.bytes, id);
         self.bytes.extend_from_slice(b"}}\n");
+    }
+
+    /// Where the last operation ends, in `bytes` and in `ids`.
+    fn ends(&self) -> (usize, usize) {
+        self.ops.last().map_or((0, 0), Entry::ends)
     }
 
     fn finish(&mut self, kind: BulkOpKind, id: &str) {
@@ -198,7 +213,7 @@ impl BulkRequest {
     pub fn op(&self, position: usize) -> Option<BulkOp<'_>> {
         let entry = self.ops.get(position)?;
         let before = position.checked_sub(1).map(|previous| self.ops[previous]);
-        let (start, id_start) = before.map_or((0, 0), |entry| (entry.end, entry.id_end));
+        let (start, id_start) = before.map_or((0, 0), |entry| entry.ends());
         Some(BulkOp { kind: entry.kind, id: &self.ids[id_start..entry.id_end], range: start..entry.end })
     }
 
@@ -293,15 +308,26 @@ mod tests {
     }
 
     #[test]
-    fn raw_json_is_kept_on_one_line_and_its_size_is_known() {
+    fn the_last_operation_can_be_taken_away_again() {
+        let document = json!({"a": "b"});
         for kind in [BulkOpKind::Index, BulkOpKind::Create, BulkOpKind::Update, BulkOpKind::Delete] {
-            let mut body = BulkBody::new();
-            let json = b"{\n  \"a\": 1\n}";
-            body.push_json(kind, "id", json);
-            assert_eq!(body.byte_len(), BulkBody::size_of(kind, "id", json), "{kind}");
-            let lines = std::str::from_utf8(&body.bytes).unwrap().lines().count();
-            assert_eq!(lines, if kind == BulkOpKind::Delete { 1 } else { 2 });
+            let (whole, mut body) = (sample().finish_request(), sample());
+            let size = body.push(kind, "ü\"", &document).unwrap();
+            assert_eq!(body.byte_len(), whole.body().len() + size, "{kind}");
+            let last = body.split_last(b"what was there before".to_vec()).finish_request();
+            assert_eq!((body.clone().finish_request().body(), body.len()), (whole.body(), 4));
+            assert_eq!((last.body().len(), last.len()), (size, 1));
+            assert_eq!(last.op(0).unwrap(), BulkOp { kind, id: "ü\"", range: 0..size });
+
+            body.push(kind, "other", &document).unwrap();
+            body.pop();
+            assert_eq!(body.finish_request().body(), whole.body());
         }
+        let mut body = BulkBody::new();
+        body.pop();
+        assert!(body.split_last(Vec::new()).is_empty() && body.is_empty());
+        body.delete("only");
+        assert_eq!((body.split_last(Vec::new()).len(), body.len(), body.byte_len()), (1, 0, 0));
     }
 
     #[test]

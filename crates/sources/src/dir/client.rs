@@ -5,7 +5,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
-use connectors_extraction::is_text;
+use connectors_extraction::{into_text, is_text};
 use connectors_sdk::SourceError;
 
 use super::error::{Unreadable, at_root};
@@ -228,37 +228,58 @@ pub(super) struct Wanted {
     pub binary: Option<u64>,
 }
 
-/// Reads a file as far as its content is wanted.
-pub(super) fn read(path: &Path, wanted: Wanted) -> io::Result<FileContent> {
+/// Reads a file of about this length, in bytes, as far as its content is wanted.
+pub(super) fn read(path: &Path, length: u64, wanted: Wanted) -> io::Result<FileContent> {
     /// Enough to recognise most binary formats without reading them whole.
     const HEAD: u64 = 8 * 1024;
-    let mut file = File::open(path)?;
-    let length = file.metadata()?.len();
     let limit = wanted.text.max(wanted.binary.unwrap_or(0));
     if length > limit {
         return Ok(FileContent::Unwanted);
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
+    let mut file = File::open(path)?;
+    let mut bytes = Vec::new();
     if length > HEAD && wanted.binary.is_none_or(|binary| length > binary) {
+        bytes.reserve_exact(usize::try_from(length).unwrap_or(0).saturating_add(1));
         file.by_ref().take(HEAD).read_to_end(&mut bytes)?;
         if !starts_as_text(&bytes) {
             return Ok(FileContent::Unwanted);
         }
+    } else if read_at_once(&mut file, length, &mut bytes)? {
+        return Ok(content_of(bytes, wanted));
     }
     // A file that grows while it is read is read to the limit at most.
     let rest = (limit + 1).saturating_sub(bytes.len() as u64);
     file.take(rest).read_to_end(&mut bytes)?;
+    Ok(content_of(bytes, wanted))
+}
+
+/// Reads this many bytes, and tells whether that was certainly all there is: there was room for more, and none came.
+fn read_at_once(file: &mut File, length: u64, bytes: &mut Vec<u8>) -> io::Result<bool> {
+    let length = usize::try_from(length).map_err(io::Error::other)?;
+    bytes.resize(length.saturating_add(1), 0);
+    let read = loop {
+        match file.read(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => break done?,
+        }
+    };
+    bytes.truncate(read);
+    Ok(read == length)
+}
+
+fn content_of(mut bytes: Vec<u8>, wanted: Wanted) -> FileContent {
     let length = bytes.len() as u64;
-    if length <= wanted.text
-        && let Some(text) = is_text(&bytes)
-        && escaped_len(text) <= wanted.text
-    {
-        return Ok(FileContent::Text(text.to_owned()));
+    let fits = length.saturating_mul(LONGEST_ESCAPE) <= wanted.text || escaped_len(&bytes) <= wanted.text;
+    if fits {
+        match into_text(bytes) {
+            Ok(text) => return FileContent::Text(text),
+            Err(other) => bytes = other,
+        }
     }
-    Ok(match wanted.binary {
+    match wanted.binary {
         Some(binary) if length <= binary => FileContent::Binary(bytes),
         _ => FileContent::Unwanted,
-    })
+    }
 }
 
 /// Whether these first bytes of a file may be the start of a text.
@@ -271,12 +292,15 @@ fn starts_as_text(head: &[u8]) -> bool {
     }
 }
 
+/// Bytes that one byte of a text takes in JSON at most.
+const LONGEST_ESCAPE: u64 = 6;
+
 /// Bytes the text takes as a JSON string: that is what Elasticsearch is sent, and what the limit is for.
-fn escaped_len(text: &str) -> u64 {
-    text.bytes()
+fn escaped_len(text: &[u8]) -> u64 {
+    text.iter()
         .map(|byte| match byte {
             b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
-            0..=0x1f => 6,
+            0..=0x1f => LONGEST_ESCAPE,
             _ => 1,
         })
         .sum()

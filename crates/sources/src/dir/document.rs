@@ -42,8 +42,8 @@ impl Reader {
         Wanted { text: self.text, binary: self.binary.filter(|_| accepts_extension(extension)) }
     }
 
-    fn read(&self, path: &Path) -> DownloadResult {
-        match client::read(path, self.wanted(path)).map_err(|error| at_file(path, error))? {
+    fn read(&self, path: &Path, length: u64) -> DownloadResult {
+        match client::read(path, length, self.wanted(path)).map_err(|error| at_file(path, error))? {
             FileContent::Text(text) => Ok(Some(Content::Text(text))),
             FileContent::Binary(bytes) => Ok(Some(Content::Binary(Bytes::from(bytes)))),
             FileContent::Unwanted => Ok(None),
@@ -78,13 +78,14 @@ pub(super) fn from_file(path: &Path, metadata: &Metadata, reader: &Arc<Reader>) 
         .insert("last_access_time".to_owned(), Value::from(seconds(metadata.atime(), metadata.atime_nsec())));
     fields.insert("size".to_owned(), Value::from(metadata.len()));
 
-    let expected = metadata.len().min(reader.text.max(reader.binary.unwrap_or(0)));
+    let length = metadata.len();
+    let expected = length.min(reader.text.max(reader.binary.unwrap_or(0)));
     let (file, reader) = (path.to_owned(), reader.clone());
     Document {
         id: id(path),
         timestamp,
         fields,
-        download: Some(LazyDownload::blocking(expected, move || reader.read(&file))),
+        download: Some(LazyDownload::blocking(expected, move || reader.read(&file, length))),
     }
 }
 
