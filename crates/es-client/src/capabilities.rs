@@ -161,7 +161,7 @@ pub struct Capabilities {
     pub connectors_api: bool,
     /// Whether bulk requests can name an ingest pipeline.
     pub ingest_pipelines: bool,
-    /// The licence. Servers that have no such thing withhold nothing: they count as [`License::Enterprise`].
+    /// The licence, as [`EsClient::license`] says.
     pub license: License,
 }
 
@@ -246,17 +246,25 @@ impl EsClient {
         })
     }
 
-    async fn license(&self, server: &ServerInfo) -> Result<License, EsError> {
-        if matches!(server.distribution, Distribution::OpenSearch | Distribution::Serverless) {
+    /// The licence. A server without such a thing withholds nothing and counts as [`License::Enterprise`]: `OpenSearch`,
+    /// Serverless, the embedded node, and any that does not have the API. One whose licence these credentials may not read
+    /// counts as [`License::None`].
+    pub async fn license(&self, server: &ServerInfo) -> Result<License, EsError> {
+        if server.distribution != Distribution::Elasticsearch {
             return Ok(License::Enterprise);
         }
         let answer =
             self.send(EsRequest::new(Method::GET, "/_license").accept(&[400, 403, 404, 405])).await?;
-        if answer.status < 300 {
-            return Ok(License::parse(&answer.json()?));
-        }
-        tracing::warn!(status = answer.status, "the licence cannot be read: taken for none");
-        Ok(License::None)
+        Ok(match answer.status {
+            200..=299 => License::parse(&answer.json()?),
+            403 => {
+                tracing::warn!(
+                    "these credentials may not read the licence, which is taken for none: they need the cluster privilege monitor"
+                );
+                License::None
+            }
+            _ => License::Enterprise,
+        })
     }
 }
 

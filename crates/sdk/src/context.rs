@@ -1,5 +1,7 @@
 //! What a source is given when it is made.
 
+use std::path::PathBuf;
+
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
@@ -29,6 +31,12 @@ pub struct SourceContext {
     pub limits: Limits,
     /// Whether the job's pipeline extracts text from `_attachment`: without it, binary content need not be read.
     pub extract_binary_content: bool,
+    /// Whether the connector's features have document level security on. A source that supports it sets
+    /// `_allow_access_control` on its documents if its configuration wants it, too.
+    pub document_level_security: bool,
+    /// A folder for what the source keeps from one sync of this connector to the next on this machine, made when it is first
+    /// written to. What is in it may be gone at any time. None: there is no place for such a thing.
+    pub state_folder: Option<PathBuf>,
     /// The job's span: log inside it, and every line carries the connector and the job.
     pub span: Span,
 }
@@ -39,6 +47,8 @@ impl Default for SourceContext {
             cancel: CancellationToken::new(),
             limits: Limits::default(),
             extract_binary_content: true,
+            document_level_security: false,
+            state_folder: None,
             span: Span::none(),
         }
     }

@@ -50,6 +50,12 @@ pub trait DataSource: Send + Sync {
     /// sent is written, nothing is deleted.
     async fn documents(&self, advanced_rules: Option<&Value>, sink: &Sink) -> Result<(), SourceError>;
 
+    /// Whether every document says in `_allow_access_control` who may see it: the capability `access_control` is there and
+    /// switched on. A document without it is not written then, because it would be open to everybody.
+    fn restricts_access(&self) -> bool {
+        false
+    }
+
     /// Sends what changed since `cursor`, and the new cursor as [`Checkpoint`](crate::Message::Checkpoint).
     /// Needs the capability `changes`.
     async fn changes(
@@ -106,6 +112,7 @@ mod tests {
         source.ping().await.unwrap();
         source.documents(None, &sink).await.unwrap();
         assert!(source.changed(None).await.unwrap());
+        assert!(!source.restricts_access());
         assert!(source.changes(None, None, &sink).await.is_err());
         assert!(source.access_control(&sink).await.is_err());
         assert!(source.validate_advanced_rules(&Value::Null).await.is_err());

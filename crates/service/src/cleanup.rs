@@ -1,6 +1,8 @@
 //! The cleanup loop: jobs that nobody runs any more end as errors, and their connectors say so.
 
 use connectors_protocol::connector::ConnectorDocument;
+use connectors_protocol::sync_job::{IDLE_SECONDS, SyncJobDocument};
+use connectors_protocol::timestamp;
 use jiff::Timestamp;
 
 use crate::service::{Service, ServiceError};
@@ -21,10 +23,7 @@ pub(crate) async fn turn(service: &Service) -> Result<(), ServiceError> {
     let types = service.served_types();
     for connector in shared.connectors.supported(&types, &service.own_ids()).await? {
         for job in shared.jobs.idle(std::slice::from_ref(&connector.id), now).await? {
-            let text = format!(
-                "the job has not reported for over {} s",
-                connectors_protocol::sync_job::IDLE_SECONDS
-            );
+            let text = silence(&job.document);
             let Ok(update) = job.document.fail(&text, None, now) else { continue };
             let Some(ended) = shared.jobs.write_guarded(&job, &update).await? else { continue };
             idle += 1;
@@ -36,4 +35,21 @@ pub(crate) async fn turn(service: &Service) -> Result<(), ServiceError> {
         tracing::info!("Ended {orphaned} jobs without a connector and {idle} idle jobs");
     }
     Ok(())
+}
+
+/// Which worker went silent, and when.
+fn silence(job: &SyncJobDocument) -> String {
+    let worker =
+        match (&job.worker_hostname, job.metadata.get("worker").and_then(|worker| worker["pid"].as_u64())) {
+            (Some(host), Some(pid)) => format!("on {host} (process {pid})"),
+            (Some(host), None) => format!("on {host}"),
+            (None, _) => "that took this job".to_owned(),
+        };
+    let seen = job
+        .last_seen
+        .map_or_else(|| "never".to_owned(), |seen| format!("last at {}", timestamp::format(seen)));
+    format!(
+        "the service {worker} has not reported for over {IDLE_SECONDS} s ({seen}): it was killed or lost its connection; \
+         start the job again"
+    )
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use connectors_es_client::protocol_index::Stored;
 use connectors_es_client::{EsClient, EsError, EsRequest, Method, path};
 use connectors_protocol::PartialDocument;
-use connectors_protocol::connector::{ConnectorDocument, SyncStartError};
+use connectors_protocol::connector::{ConnectorDocument, Features, SyncStartError};
 use connectors_protocol::filtering::ValidationState;
 use connectors_protocol::pipeline::{DEFAULT_PIPELINE, Pipeline};
 use connectors_protocol::sync_job::{
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::client_for;
 use crate::service::{Service, ServiceError};
+use crate::source::Surroundings;
 
 /// How often a running job looks whether it should stop.
 const CANCEL_CHECK: Duration = Duration::from_secs(1);
@@ -77,11 +78,13 @@ impl Service {
         stop: CancellationToken,
     ) -> Result<JobEnd, ServiceError> {
         let connector_id = job.document.connector.id.clone().unwrap_or_default();
-        let Some(job) = self.claim(job, &connector_id).await? else { return Ok(JobEnd::NotClaimed) };
+        let Some((job, features)) = self.claim(job, &connector_id).await? else {
+            return Ok(JobEnd::NotClaimed);
+        };
         tracing::info!("Sync job claimed");
         let tokens = StopTokens { cancel: CancellationToken::new(), suspend: stop };
         let reporter = self.report_while_running(&job, progress.subscribe(), tokens.cancel.clone());
-        let (ending, report) = match self.work(&job, options, progress, tokens).await {
+        let (ending, report) = match self.work(&job, &features, options, progress, tokens).await {
             Ok((ending, report)) => (ending, report),
             Err(error) => (Ending::Failed(format!("{}: {error}", error.name())), None),
         };
@@ -89,12 +92,12 @@ impl Service {
         self.end(&job, &connector_id, &ending, report).await
     }
 
-    /// Takes a job and marks its connector as syncing; `None` if others were quicker.
+    /// Takes a job and marks its connector as syncing; `None` if others were quicker. Tells what the connector may do.
     async fn claim(
         &self,
         job: Stored<SyncJobDocument>,
         connector_id: &str,
-    ) -> Result<Option<Stored<SyncJobDocument>>, ServiceError> {
+    ) -> Result<Option<(Stored<SyncJobDocument>, Features)>, ServiceError> {
         let shared = &self.shared;
         let now = Timestamp::now();
         let Some(connector) = shared.connectors.get(connector_id).await? else {
@@ -131,8 +134,8 @@ impl Service {
         for _ in 0..5 {
             let Some(stored) = connector else { break };
             let Ok(update) = stored.document.sync_started(claimed.document.job_type) else { break };
-            if shared.connectors.write_guarded(&stored, &update).await?.is_some() {
-                return Ok(Some(claimed));
+            if let Some(started) = shared.connectors.write_guarded(&stored, &update).await? {
+                return Ok(Some((claimed, started.document.features)));
             }
             connector = shared.connectors.get(connector_id).await?;
         }
@@ -146,12 +149,13 @@ impl Service {
     async fn work(
         &self,
         job: &Stored<SyncJobDocument>,
+        features: &Features,
         options: JobOptions,
         progress: watch::Sender<Progress>,
         tokens: StopTokens,
     ) -> Result<(Ending, Option<Box<SyncReport>>), ServiceError> {
         let input = tokio::select! {
-            input = self.prepare(&job.document, tokens.cancel.child_token()) => input?,
+            input = self.prepare(&job.document, features, tokens.cancel.child_token()) => input?,
             () = tokens.cancel.cancelled() => return Ok((Ending::Canceled, None)),
             () = tokens.suspend.cancelled() => return Ok((Ending::Suspended, None)),
         };
@@ -167,6 +171,7 @@ impl Service {
     pub(crate) async fn prepare(
         &self,
         document: &SyncJobDocument,
+        features: &Features,
         cancel: CancellationToken,
     ) -> Result<SyncInput, ServiceError> {
         let shared = &self.shared;
@@ -177,8 +182,20 @@ impl Service {
             .clone()
             .ok_or_else(|| ServiceError::Setup("the job names no index to write to".to_owned()))?;
         let descriptor = self.descriptor(service_type)?;
-        if document.job_type == JobType::AccessControl && !descriptor.capabilities.access_control {
-            return Err(ServiceError::Setup(format!("{} has no document level security", descriptor.name)));
+        if document.job_type == JobType::AccessControl {
+            if !descriptor.capabilities.access_control {
+                return Err(ServiceError::Setup(format!(
+                    "{} has no document level security",
+                    descriptor.name
+                )));
+            }
+            if !features.document_level_security() {
+                return Err(ServiceError::Setup(
+                    "document level security is off: the connector's features have document_level_security.enabled: false"
+                        .to_owned(),
+                ));
+            }
+            self.check_license().await?;
         }
         if document.job_type == JobType::Incremental && !descriptor.capabilities.incremental {
             return Err(ServiceError::Setup(format!("{} has no incremental sync", descriptor.name)));
@@ -186,9 +203,23 @@ impl Service {
         let client = self.data_client(snapshot.id.as_deref())?;
         let pipeline = usable_pipeline(&client, &snapshot.pipeline).await?;
         let source: Arc<dyn DataSource> = self
-            .open_source(descriptor, &snapshot.configuration, pipeline.extract_binary_content, cancel)
+            .open_source(
+                descriptor,
+                &snapshot.configuration,
+                Surroundings {
+                    connector_id: snapshot.id.clone(),
+                    features: features.clone(),
+                    extract_binary_content: pipeline.extract_binary_content,
+                    cancel,
+                },
+            )
             .await?
             .into();
+        if document.job_type == JobType::AccessControl && !source.restricts_access() {
+            return Err(ServiceError::Setup(
+                "document level security is switched off in the connector's configuration".to_owned(),
+            ));
+        }
         let rules = crate::rules::validate(&snapshot.filtering, descriptor, source.as_ref()).await?;
         if rules.state != ValidationState::Valid {
             let errors: Vec<String> = rules.errors.iter().map(|error| error.messages.join("; ")).collect();
@@ -199,6 +230,7 @@ impl Service {
             source_sends_changes: descriptor.capabilities.changes,
             pipeline,
             filter: snapshot.filtering.clone(),
+            apply_basic_rules: features.sync_rules(),
             cursor: snapshot.sync_cursor.clone(),
             options: crate::cluster::sync_options(&shared.config),
             ..SyncInput::full(client, index, source)

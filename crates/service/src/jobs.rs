@@ -25,6 +25,8 @@ pub(crate) struct Runner {
     taken: HashMap<task::Id, String>,
     /// Whether the last look left work behind for want of a slot.
     more: bool,
+    /// Changes when this process makes a job.
+    new_job: watch::Receiver<()>,
 }
 
 impl Runner {
@@ -40,6 +42,7 @@ impl Runner {
 
     fn new(service: Service, stop: CancellationToken, types: &'static [JobType], slots: usize) -> Self {
         Self {
+            new_job: service.shared.new_job.subscribe(),
             service,
             stop,
             types,
@@ -54,6 +57,7 @@ impl Runner {
     pub(crate) async fn turn(&mut self) -> Result<(), ServiceError> {
         self.reap();
         self.more = false;
+        self.new_job.mark_unchanged();
         let shared = &self.service.shared;
         let connectors =
             shared.connectors.supported(&self.service.served_types(), &self.service.own_ids()).await?;
@@ -116,15 +120,13 @@ impl Runner {
         }
     }
 
-    /// Ready when a job ended while others wait for its slot; otherwise never.
-    pub(crate) async fn room(&mut self) {
-        if self.more
-            && let Some(ended) = self.running.join_next_with_id().await
-        {
-            self.forget(ended);
-            return;
+    /// Ready when a job ended while others wait for its slot, or when this process made one; otherwise never.
+    pub(crate) async fn called(&mut self) {
+        tokio::select! {
+            Some(ended) = self.running.join_next_with_id(), if self.more => self.forget(ended),
+            // The service keeps the sender as long as it runs.
+            Ok(()) = self.new_job.changed() => {}
         }
-        std::future::pending::<()>().await;
     }
 
     /// Waits for the jobs that run; `stop` has told them to suspend.

@@ -8,6 +8,7 @@ mod cleanup;
 mod error_budget;
 mod job;
 mod jobs;
+mod license;
 mod once;
 mod preflight;
 mod rules;

@@ -1,29 +1,39 @@
 //! The scheduling loop: prepares and checks connectors, sends heartbeats, and creates the jobs that are due.
 
+use std::collections::HashSet;
+use std::time::Duration;
+
 use connectors_es_client::protocol_index::Stored;
 use connectors_protocol::configuration::simple_configuration;
-use connectors_protocol::connector::{ConnectorDocument, ConnectorStatus, SourceDefinition};
+use connectors_protocol::connector::{ConnectorDocument, ConnectorStatus, ScheduleEntry, SourceDefinition};
 use connectors_protocol::filtering::ValidationState;
 use connectors_protocol::schedule::{Due, due};
 use connectors_protocol::sync_job::{JobType, SyncJobDocument, TriggerMethod};
 use connectors_sdk::{DataSource, SourceDescriptor};
 use futures_util::StreamExt;
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::service::{Service, ServiceError};
+use crate::source::Surroundings;
 
 /// State of the loop: when it last woke up, and which connectors it has greeted.
 pub(crate) struct Scheduler {
     service: Service,
     previous: Timestamp,
-    greeted: std::collections::HashSet<String>,
+    greeted: HashSet<String>,
+    /// The first time, after the last turn, that a schedule asks for something.
+    next: Option<Timestamp>,
 }
 
 impl Scheduler {
     pub(crate) fn new(service: Service) -> Self {
-        Self { service, previous: Timestamp::now(), greeted: std::collections::HashSet::new() }
+        Self { service, previous: Timestamp::now(), greeted: HashSet::new(), next: None }
+    }
+
+    /// How long until a schedule that was looked at asks for a job.
+    pub(crate) fn due_in(&self) -> Option<Duration> {
+        self.next.map(|next| Timestamp::now().duration_until(next).try_into().unwrap_or(Duration::ZERO))
     }
 
     /// Looks at every supported connector once. One connector's error does not keep the others from their turn.
@@ -37,23 +47,29 @@ impl Scheduler {
         }
         let (service, previous, greeted) = (&self.service, self.previous, &self.greeted);
         let width = shared.config.service.max_concurrent_scheduling_tasks;
-        let outcomes: Vec<(String, Result<(), ServiceError>)> = futures_util::stream::iter(connectors)
+        let catch_up = shared.config.service.catch_up;
+        let outcomes: Vec<(String, Looked)> = futures_util::stream::iter(connectors)
             .map(|connector| {
                 let span = tracing::info_span!("connector", connector_id = %connector.id);
                 let first = !greeted.contains(&connector.id);
+                let unattended_since = connector.document.last_seen.filter(|_| first && catch_up);
+                let turn = Turn { previous, now, unattended_since };
                 let id = connector.id.clone();
-                async move { (id, look_after(service, connector, first, previous, now).await) }
-                    .instrument(span)
+                async move { (id, look_after(service, connector, first, turn).await) }.instrument(span)
             })
             .buffer_unordered(width)
             .collect()
             .await;
         self.previous = now;
+        self.next = None;
         let mut result = Ok(());
         for (id, outcome) in outcomes {
-            if let Err(error) = outcome {
-                tracing::warn!("Connector {id}: {error}");
-                result = result.and(Err(error));
+            match outcome {
+                Ok(next) => self.next = self.next.into_iter().chain(next).min(),
+                Err(error) => {
+                    tracing::warn!("Connector {id}: {error}");
+                    result = result.and(Err(error));
+                }
             }
             self.greeted.insert(id);
         }
@@ -61,14 +77,16 @@ impl Scheduler {
     }
 }
 
+/// When a schedule of the connector asks for something next.
+type Looked = Result<Option<Timestamp>, ServiceError>;
+
 /// One connector's turn.
 async fn look_after(
     service: &Service,
     mut connector: Stored<ConnectorDocument>,
     first: bool,
-    previous: Timestamp,
-    now: Timestamp,
-) -> Result<(), ServiceError> {
+    turn: Turn,
+) -> Looked {
     let shared = &service.shared;
     let entry = shared.config.connectors.iter().find(|entry| entry.connector_id == connector.id);
     let service_type = connector
@@ -78,11 +96,11 @@ async fn look_after(
         .or_else(|| entry.and_then(|entry| entry.service_type.clone()));
     let Some(service_type) = service_type else {
         tracing::warn!("has no service type; configure one in Kibana or in config.yml");
-        return Ok(());
+        return Ok(None);
     };
     let Some(descriptor) = shared.registry.get(&service_type) else {
         tracing::warn!("has service type \"{service_type}\", for which this service has no source");
-        return Ok(());
+        return Ok(None);
     };
     let definition = SourceDefinition {
         service_type,
@@ -95,15 +113,23 @@ async fn look_after(
         tracing::info!("Prepared the connector for {}", descriptor.name);
     }
     let heartbeat = i64::try_from(shared.config.service.heartbeat.as_secs()).unwrap_or(i64::MAX);
-    if first || connector.document.needs_heartbeat(now, heartbeat) {
-        shared.connectors.write(&connector.id, &ConnectorDocument::seen(now)).await?;
+    if first || connector.document.needs_heartbeat(turn.now, heartbeat) {
+        connector = shared.connectors.write(&connector.id, &ConnectorDocument::seen(turn.now)).await?;
     }
     if matches!(connector.document.status, ConnectorStatus::Created | ConnectorStatus::NeedsConfiguration) {
         tracing::info!("waits to be configured");
-        return Ok(());
+        return Ok(None);
     }
     let source = match service
-        .open_source(descriptor, &connector.document.configuration, false, CancellationToken::new())
+        .open_source(
+            descriptor,
+            &connector.document.configuration,
+            Surroundings {
+                connector_id: Some(connector.id.clone()),
+                features: connector.document.features.clone(),
+                ..Surroundings::default()
+            },
+        )
         .await
     {
         Ok(source) => source,
@@ -115,8 +141,9 @@ async fn look_after(
     if connector.document.status != ConnectorStatus::Connected || connector.document.error.is_some() {
         let update =
             connector.document.connected().map_err(|error| ServiceError::Protocol(error.to_string()))?;
-        shared.connectors.write(&connector.id, &update).await?;
+        connector = shared.connectors.write(&connector.id, &update).await?;
     }
+    let mut next = None;
     for job_type in [JobType::AccessControl, JobType::Incremental, JobType::Full] {
         let able = match job_type {
             JobType::Full => true,
@@ -129,18 +156,15 @@ async fn look_after(
             }
         };
         if able {
-            schedule(service, &connector.id, job_type, previous, now).await?;
+            let at = schedule(service, &mut connector, job_type, turn).await?;
+            next = next.into_iter().chain(at).min();
         }
     }
-    Ok(())
+    Ok(next)
 }
 
 /// Writes what is wrong into the connector, where its owner sees it.
-async fn failed(
-    service: &Service,
-    connector: &Stored<ConnectorDocument>,
-    error: ServiceError,
-) -> Result<(), ServiceError> {
+async fn failed(service: &Service, connector: &Stored<ConnectorDocument>, error: ServiceError) -> Looked {
     let update = ConnectorDocument::failed(&error.to_string());
     service.shared.connectors.write(&connector.id, &update).await?;
     Err(error)
@@ -167,36 +191,84 @@ async fn validate_draft(
     Ok(())
 }
 
-/// Creates a job if the connector's schedule asks for one now. The stamp is written first, guarded, so that of two
-/// services one creates it.
+/// Creates a job if the connector's schedule asks for one now; tells when it asks next. The stamp is written first, guarded,
+/// so that of two services one creates it.
 async fn schedule(
     service: &Service,
-    id: &str,
+    connector: &mut Stored<ConnectorDocument>,
     job_type: JobType,
-    previous: Timestamp,
-    now: Timestamp,
-) -> Result<(), ServiceError> {
+    turn: Turn,
+) -> Looked {
     let shared = &service.shared;
     for _ in 0..3 {
-        let Some(connector) = shared.connectors.get(id).await? else { return Ok(()) };
-        let entry = connector.document.scheduling.of(job_type);
-        let last = connector.document.last_scheduled(job_type);
-        match due(entry, previous, now, last)
+        let document = &connector.document;
+        let last = document.last_scheduled(job_type);
+        let since = turn.since(document, job_type);
+        let next = match due(document.scheduling.of(job_type), since, turn.now, last)
             .map_err(|error| ServiceError::Setup(format!("schedule: {error}")))?
         {
-            Due::Now(_) => {}
-            Due::At(_) | Due::AlreadyScheduled | Due::Never => return Ok(()),
+            Due::Now(_) => following(document.scheduling.of(job_type), turn.now),
+            Due::At(time) => return Ok(Some(time)),
+            Due::AlreadyScheduled => return Ok(following(document.scheduling.of(job_type), turn.now)),
+            Due::Never => return Ok(None),
+        };
+        if job_type == JobType::AccessControl
+            && let Err(error) = service.check_license().await
+        {
+            tracing::warn!("No {job_type} job: {error}");
+            return Ok(next);
         }
-        let update = ConnectorDocument::scheduled(job_type, now);
-        let Some(stamped) = shared.connectors.write_guarded(&connector, &update).await? else { continue };
-        let job = SyncJobDocument::new(id, &stamped.document, job_type, TriggerMethod::Scheduled, now)
-            .map_err(|error| ServiceError::Setup(error.to_string()))?;
+        let update = ConnectorDocument::scheduled(job_type, turn.now);
+        let Some(stamped) = shared.connectors.write_guarded(connector, &update).await? else {
+            // Somebody wrote it since it was read; what it says now counts.
+            let Some(current) = shared.connectors.get(&connector.id).await? else { return Ok(None) };
+            *connector = current;
+            continue;
+        };
+        *connector = stamped;
+        let job = SyncJobDocument::new(
+            &connector.id,
+            &connector.document,
+            job_type,
+            TriggerMethod::Scheduled,
+            turn.now,
+        )
+        .map_err(|error| ServiceError::Setup(error.to_string()))?;
         let job_id = shared.jobs.create(&job).await?.id;
+        shared.new_job.send_replace(());
         tracing::info!("Created {job_type} job {job_id} by schedule");
-        return Ok(());
+        return Ok(next);
     }
     tracing::debug!(
         "others wrote the connector three times in a row; scheduling {job_type} at the next turn"
     );
-    Ok(())
+    Ok(None)
+}
+
+/// The first time of a schedule after `now`. A schedule that cannot be read has been complained about already.
+fn following(entry: &ScheduleEntry, now: Timestamp) -> Option<Timestamp> {
+    match due(entry, now, now, None) {
+        Ok(Due::At(time)) => Some(time),
+        _ => None,
+    }
+}
+
+/// One look at the schedules.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    previous: Timestamp,
+    now: Timestamp,
+    /// When a service last reported for the connector, if this process looks at it for the first time and jobs that were
+    /// missed before are wanted.
+    unattended_since: Option<Timestamp>,
+}
+
+impl Turn {
+    /// The time from which on schedules have not been looked at. At first that is when a service last reported for the
+    /// connector, so that a job that was due while none ran is made now, once; a job that was made since has its stamp.
+    fn since(&self, connector: &ConnectorDocument, job_type: JobType) -> Timestamp {
+        let Some(seen) = self.unattended_since else { return self.previous };
+        let stamp = connector.last_scheduled(job_type);
+        stamp.map_or(seen, |stamp| stamp.max(seen)).min(self.previous)
+    }
 }

@@ -7,11 +7,13 @@ use connectors_es_client::protocol_index::{ConnectorIndex, SyncJobIndex};
 use connectors_es_client::{EsClient, EsError};
 use connectors_protocol::configuration::ConfigurationError;
 use connectors_sdk::{Registry, SourceError};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::error_budget::ErrorBudget;
+use crate::license::LastLicense;
 use crate::worker::Worker;
 use crate::{cleanup, jobs, preflight, scheduling};
 
@@ -101,6 +103,9 @@ pub(crate) struct Shared {
     pub(crate) jobs: SyncJobIndex,
     pub(crate) registry: Registry,
     pub(crate) worker: Worker,
+    pub(crate) license: LastLicense,
+    /// Tells the loops that run jobs that this process made a new one.
+    pub(crate) new_job: watch::Sender<()>,
 }
 
 impl std::fmt::Debug for Service {
@@ -115,7 +120,10 @@ impl Service {
         let connectors = ConnectorIndex::new(client.clone());
         let jobs = SyncJobIndex::new(client.clone());
         let worker = Worker::this();
-        Self { shared: Arc::new(Shared { config, client, connectors, jobs, registry, worker }) }
+        let (license, new_job) = (LastLicense::default(), watch::Sender::new(()));
+        Self {
+            shared: Arc::new(Shared { config, client, connectors, jobs, registry, worker, license, new_job }),
+        }
     }
 
     /// Runs the loops until `stop` is canceled (then jobs are suspended and the answer is `Ok`) or a loop gives up.
@@ -172,9 +180,10 @@ impl Service {
                     });
                 }
             }
+            let pause = work.due_in().map_or(pause, |due| due.min(pause));
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = work.room() => {}
+                () = work.called() => {}
                 () = stop.cancelled() => break,
             }
         }
@@ -227,11 +236,19 @@ impl Work {
         }
     }
 
-    /// Ready when there is room for work that was left behind; otherwise never.
-    async fn room(&mut self) {
+    /// Ready when there is something to do before the pause is over; otherwise never.
+    async fn called(&mut self) {
         match self {
-            Self::Jobs(runner) => runner.room().await,
+            Self::Jobs(runner) => runner.called().await,
             Self::Schedule(_) | Self::Cleanup(_) => std::future::pending().await,
+        }
+    }
+
+    /// How long until the next thing is due that is known already.
+    fn due_in(&self) -> Option<Duration> {
+        match self {
+            Self::Schedule(scheduler) => scheduler.due_in(),
+            Self::Jobs(_) | Self::Cleanup(_) => None,
         }
     }
 

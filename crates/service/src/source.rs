@@ -3,11 +3,36 @@
 use std::sync::Arc;
 
 use connectors_protocol::configuration::{Configuration, RawConfiguration, simple_configuration};
+use connectors_protocol::connector::Features;
+use connectors_protocol::document_id;
 use connectors_sdk::{DataSource, Limits, SourceContext, SourceDescriptor};
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use crate::service::{Service, ServiceError};
+
+/// What a source is told beside its configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Surroundings {
+    /// Whose source it is; none: of a connector that is not stored yet.
+    pub connector_id: Option<String>,
+    /// The connector's features.
+    pub features: Features,
+    /// Whether the job's pipeline extracts text from files.
+    pub extract_binary_content: bool,
+    /// Ends the source's work.
+    pub cancel: CancellationToken,
+}
+
+/// A connector id as the name of a folder: Elasticsearch allows any text as an id.
+fn folder_name(id: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
+    if !id.is_empty() && id.len() <= 100 && id.chars().all(plain) {
+        id.to_owned()
+    } else {
+        document_id::hash_id(id)
+    }
+}
 
 impl Service {
     /// The source for a service type.
@@ -28,8 +53,7 @@ impl Service {
         &self,
         descriptor: &SourceDescriptor,
         stored: &RawConfiguration,
-        extract_binary_content: bool,
-        cancel: CancellationToken,
+        of: Surroundings,
     ) -> Result<Box<dyn DataSource>, ServiceError> {
         let defaults = simple_configuration(&descriptor.default_configuration().0);
         Configuration::check_complete(stored, &defaults)?;
@@ -38,12 +62,14 @@ impl Service {
         let config = &self.shared.config;
         let max_text = config.elasticsearch.bulk.max_text_document_bytes;
         let context = SourceContext {
-            cancel,
+            cancel: of.cancel,
             limits: Limits {
                 max_file_size: config.service.max_file_download_bytes,
                 max_text_size: (max_text > 0).then_some(max_text),
             },
-            extract_binary_content,
+            extract_binary_content: of.extract_binary_content,
+            document_level_security: of.features.document_level_security(),
+            state_folder: of.connector_id.map(|id| crate::data_folder().join("state").join(folder_name(&id))),
             span: Span::current(),
         };
         let source = descriptor.create(&configuration, context)?;

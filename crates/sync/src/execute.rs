@@ -162,6 +162,7 @@ impl Job {
             pipeline: Some(self.input.pipeline.clone())
                 .filter(|pipeline| !access_control && !pipeline.name.is_empty()),
             force: self.input.force,
+            restricted: !access_control && self.input.source.restricts_access(),
             known: if access_control { BulkOpKind::Update } else { BulkOpKind::Index },
         }
     }

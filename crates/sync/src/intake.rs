@@ -17,6 +17,9 @@ use crate::error::SyncError;
 use crate::inventory::{Inventory, Known};
 use crate::progress::Ledger;
 
+/// Field of a document with the identities that may see it.
+const ACCESS_FIELD: &str = "_allow_access_control";
+
 /// What decides.
 #[derive(Debug)]
 pub(crate) struct Decisions {
@@ -25,6 +28,8 @@ pub(crate) struct Decisions {
     pub pipeline: Option<Pipeline>,
     /// Write also what did not change.
     pub force: bool,
+    /// A document must say who may see it.
+    pub restricted: bool,
     /// How a document is written whose id is in the index.
     pub known: BulkOpKind,
 }
@@ -108,6 +113,17 @@ impl Intake {
             });
             return Ok(());
         }
+        if self.decisions.restricted && !says_who_may_see_it(&document) {
+            // Not marked as seen: what the index has of it is deleted, for nobody knows who may see it.
+            self.ledger.bury(DeadLetter {
+                id: document.id,
+                operation: BulkOpKind::Index.as_str(),
+                status: None,
+                kind: "permissions_unknown".to_owned(),
+                reason: format!("the source did not say in {ACCESS_FIELD} who may see this document"),
+            });
+            return Ok(());
+        }
         if document.id.len() > document_id::MAX_BYTES {
             document.id = document_id::hash_id(&document.id);
         }
@@ -178,6 +194,12 @@ impl Intake {
         open.sort();
         Err(SyncError::Partitions(open))
     }
+}
+
+/// An empty list would be no restriction for the query of an identity.
+fn says_who_may_see_it(document: &Document) -> bool {
+    let identities = document.fields.get(ACCESS_FIELD).and_then(Value::as_array);
+    identities.is_some_and(|identities| !identities.is_empty() && identities.iter().all(Value::is_string))
 }
 
 /// What is counted of each document and is not in the books yet: they have one lock for all stages.

@@ -66,6 +66,98 @@ async fn a_schedule_makes_jobs_and_the_service_runs_them() {
 }
 
 #[tokio::test]
+async fn what_is_scheduled_starts_on_time_whatever_the_service_idles() {
+    let server = Server::start().await;
+    let (place, connector) = connected(&server, "search-e2e-on-time").await;
+    change(
+        &server,
+        &connector,
+        json!({"scheduling": {"full": {"enabled": true, "interval": "1/4 * * * * ?"}}}),
+    )
+    .await;
+    let mut idling = serving(&connector);
+    idling["service.idling"] = json!(60);
+    let mut service = Service::start(&place.config(&server.url, &idling), "on-time");
+    let (job, _) =
+        until("a scheduled job", Duration::from_secs(30), async || scheduled_job(&server, &connector).await)
+            .await;
+    let job = server.job_becomes(&job, &["completed"], Duration::from_secs(15)).await;
+    let created: jiff::Timestamp = job["created_at"].as_str().unwrap().parse().unwrap();
+    assert!((created.as_second() - 1) % 4 <= 1, "made at {created}, not at a second that the schedule names");
+    assert_eq!(service.stop(), Some(0), "{}", service.log());
+    server.forget(&place.index).await;
+}
+
+/// Runs the service until it has looked at the connector, and returns the jobs that schedules have made since ever.
+async fn jobs_after_a_look(
+    server: &Server,
+    place: &Workplace,
+    connector: &str,
+    settings: &Value,
+    name: &str,
+) -> u64 {
+    let mut settings = settings.clone();
+    settings["service.heartbeat"] = json!(0);
+    let mut service = Service::start(&place.config(&server.url, &settings), name);
+    // A turn begins with a heartbeat, and the next one begins when all of it is done.
+    let (_, mut document) = server.connector(&place.index).await;
+    for _ in 0..2 {
+        document = until("a heartbeat", Duration::from_secs(20), async || {
+            let (_, now) = server.connector(&place.index).await;
+            (now["last_seen"] != document["last_seen"]).then_some(now)
+        })
+        .await;
+    }
+    assert_eq!(service.stop(), Some(0), "{}", service.log());
+    server.call(Method::POST, "/.elastic-connectors-sync-jobs/_refresh", None).await;
+    let query = json!({"query": {"bool": {"filter": [
+        {"term": {"connector.id": connector}}, {"term": {"trigger_method": "scheduled"}}]}}});
+    let (_, found) = server.call(Method::POST, "/.elastic-connectors-sync-jobs/_count", Some(query)).await;
+    found["count"].as_u64().unwrap_or_else(|| panic!("{found}"))
+}
+
+#[tokio::test]
+async fn a_job_that_was_missed_while_no_service_ran_is_made_once_at_start() {
+    let server = Server::start().await;
+    let (place, connector) = connected(&server, "search-e2e-missed").await;
+    // Due at noon of the first day of every year, and last looked after in 2020.
+    let yearly = json!({"full": {"enabled": true, "interval": "0 0 12 1 1 ? *"}});
+    change(&server, &connector, json!({"scheduling": yearly, "last_seen": "2020-06-01T00:00:00+00:00"}))
+        .await;
+    let mut without = serving(&connector);
+    without["service.catch_up"] = json!(false);
+    assert_eq!(jobs_after_a_look(&server, &place, &connector, &without, "missed-off").await, 0);
+    change(&server, &connector, json!({"last_seen": "2020-06-01T00:00:00+00:00"})).await;
+    assert_eq!(jobs_after_a_look(&server, &place, &connector, &serving(&connector), "missed-1").await, 1);
+    change(&server, &connector, json!({"last_seen": "2020-06-01T00:00:00+00:00"})).await;
+    assert_eq!(
+        jobs_after_a_look(&server, &place, &connector, &serving(&connector), "missed-2").await,
+        1,
+        "its stamp says that it was made"
+    );
+    server.forget(&place.index).await;
+}
+
+#[tokio::test]
+async fn rules_are_followed_only_if_the_connector_has_the_feature() {
+    let server = Server::start().await;
+    let (place, connector) = connected(&server, "search-e2e-feature").await;
+    let (_, document) = server.connector(&place.index).await;
+    let mut filtering = document["filtering"].clone();
+    filtering[0]["active"]["rules"] = json!([{
+        "id": "no-seven", "order": 1, "policy": "exclude", "field": "path", "rule": "ends_with", "value": "note-0007.txt",
+        "created_at": "2026-01-01T00:00:00+00:00", "updated_at": "2026-01-01T00:00:00+00:00"}]);
+    let features =
+        |on: bool| json!({"sync_rules": {"basic": {"enabled": on}, "advanced": {"enabled": false}}});
+    change(&server, &connector, json!({"filtering": filtering, "features": features(false)})).await;
+    let config = place.config(&server.url, &json!({}));
+    assert_eq!(place.sync(&config)["filtered_document_count"], 0);
+    change(&server, &connector, json!({ "features": features(true) })).await;
+    assert_eq!(place.sync(&config)["filtered_document_count"], 1);
+    server.forget(&place.index).await;
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_connector_is_written_where_its_owner_sees_it() {
     let server = Server::start().await;
     let (place, connector) = connected(&server, "search-e2e-wrong").await;
@@ -141,7 +233,11 @@ async fn a_job_that_nobody_runs_any_more_ends_as_an_error() {
     let config = place.config(&server.url, &serving(&connector));
     let mut service = Service::start(&config, "idle");
     let ended = server.job_becomes("e2e-idle", &["error"], Duration::from_secs(20)).await;
-    assert!(ended["error"].as_str().unwrap().contains("has not reported"), "{ended}");
+    let error = ended["error"].as_str().unwrap();
+    assert!(
+        error.contains("elsewhere has not reported") && error.contains("last at 2026-01-01T00:00:00"),
+        "{ended}"
+    );
     assert_eq!(service.stop(), Some(0), "{}", service.log());
     server.forget(&place.index).await;
 }

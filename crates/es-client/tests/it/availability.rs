@@ -107,7 +107,7 @@ async fn knows_the_embedded_node_and_a_server_without_anything() {
     let found = client(&fake).capabilities().await.unwrap();
     assert_eq!(found.server.distribution, Distribution::Embedded);
     assert!(!found.connectors_api && !found.ingest_pipelines);
-    assert_eq!(found.license, License::None);
+    assert_eq!(found.license, License::Enterprise, "it withholds nothing");
 }
 
 #[tokio::test]
@@ -168,7 +168,19 @@ async fn a_connectors_api_whose_index_is_not_there_yet_counts() {
     .await;
     let found = client(&fake).capabilities().await.unwrap();
     assert!(found.connectors_api && found.ingest_pipelines);
-    assert_eq!(found.license, License::None);
+    assert_eq!(found.license, License::Enterprise, "no licence API");
+}
+
+#[tokio::test]
+async fn a_licence_that_may_not_be_read_is_none() {
+    let fake = Fake::start(|_, seen| match seen.path() {
+        "/" => Reply::json(200, root("9.5.3", &json!({}))),
+        _ => Reply::json(403, json!({"error": {"type": "security_exception", "reason": "no"}})),
+    })
+    .await;
+    let client = client(&fake);
+    let server = client.ping().await.unwrap();
+    assert_eq!(client.license(&server).await.unwrap(), License::None);
 }
 
 #[tokio::test]

@@ -214,6 +214,8 @@ pub struct Service {
     pub max_concurrent_scheduling_tasks: usize,
     pub max_file_download_bytes: u64,
     pub job_cleanup_interval: Duration,
+    /// Make a job at start for a schedule that was due while no service ran (ours).
+    pub catch_up: bool,
     pub log_level: String,
 }
 
@@ -384,6 +386,7 @@ fn read_service(r: &mut Reader<'_>) -> Result<Service, ConfigError> {
         max_concurrent_scheduling_tasks: r.positive("service.max_concurrent_scheduling_tasks", 4)?,
         max_file_download_bytes: r.count("service.max_file_download_size", 10_485_760)?,
         job_cleanup_interval: r.seconds("service.job_cleanup_interval", 300.0)?,
+        catch_up: r.flag("service.catch_up", true)?,
         log_level,
     })
 }
