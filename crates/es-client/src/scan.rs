@@ -26,6 +26,8 @@ pub struct ScanHit {
     pub other_document_id: Option<String>,
     /// The field `_timestamp`, as it was written.
     pub timestamp: Option<String>,
+    /// The field `_allow_access_control`, if the scan reads it ([`Scan::with_access`]) and it is a list of texts.
+    pub access: Option<Vec<String>>,
 }
 
 impl ScanHit {
@@ -42,6 +44,7 @@ pub struct Scan {
     client: EsClient,
     index: String,
     page_size: usize,
+    with_access: bool,
     state: State,
 }
 
@@ -67,11 +70,28 @@ impl EsClient {
     /// no particular order. Makes no request yet.
     pub fn scan(&self, index: &str, page_size: usize) -> Scan {
         let page_size = page_size.clamp(1, 10_000);
-        Scan { client: self.clone(), index: index.to_owned(), page_size, state: State::Start }
+        Scan {
+            client: self.clone(),
+            index: index.to_owned(),
+            page_size,
+            with_access: false,
+            state: State::Start,
+        }
     }
 }
 
 impl Scan {
+    /// Reads who may see each document, too.
+    #[must_use]
+    pub fn with_access(mut self, with_access: bool) -> Self {
+        self.with_access = with_access;
+        self
+    }
+
+    fn fields(&self) -> &'static [&'static str] {
+        if self.with_access { &["id", "_timestamp", "_allow_access_control"] } else { &["id", "_timestamp"] }
+    }
+
     /// The next page; none at the end. After an error the scan cannot go on.
     pub async fn next_page(&mut self) -> Result<Option<Vec<ScanHit>>, EsError> {
         let page = match std::mem::replace(&mut self.state, State::End) {
@@ -119,7 +139,7 @@ impl Scan {
         let request = EsRequest::new(Method::POST, path([self.index.as_str(), "_search"]))
             .query("scroll", KEEP_ALIVE)
             .query("allow_partial_search_results", "false")
-            .json(&json!({ "size": self.page_size, "sort": ["_doc"], "_source": ["id", "_timestamp"] }));
+            .json(&json!({ "size": self.page_size, "sort": ["_doc"], "_source": self.fields() }));
         self.scrolled(request).await
     }
 
@@ -149,7 +169,7 @@ impl Scan {
             "pit": { "id": id, "keep_alive": KEEP_ALIVE },
             "sort": ["_shard_doc"],
             "track_total_hits": false,
-            "_source": ["id", "_timestamp"],
+            "_source": self.fields(),
         });
         if let Some(after) = &after {
             body["search_after"] = serde_json::from_str(after.get()).unwrap_or_default();
@@ -247,15 +267,21 @@ struct Fields {
     id: Scalar,
     #[serde(rename = "_timestamp", default)]
     timestamp: Scalar,
+    #[serde(rename = "_allow_access_control", default)]
+    access: Value,
 }
 
 impl Page<'_> {
     fn into_hits(self) -> Vec<ScanHit> {
-        let hit = |hit: Hit<'_>| match hit.source.id.0 {
-            Some(id) if id != hit.id => {
-                ScanHit { id, other_document_id: Some(hit.id), timestamp: hit.source.timestamp.0 }
+        let hit = |hit: Hit<'_>| {
+            let Fields { id, timestamp, access } = hit.source;
+            let access = serde_json::from_value(access).ok();
+            match id.0 {
+                Some(id) if id != hit.id => {
+                    ScanHit { id, other_document_id: Some(hit.id), timestamp: timestamp.0, access }
+                }
+                _ => ScanHit { id: hit.id, other_document_id: None, timestamp: timestamp.0, access },
             }
-            _ => ScanHit { id: hit.id, other_document_id: None, timestamp: hit.source.timestamp.0 },
         };
         self.hits.hits.into_iter().map(hit).collect()
     }

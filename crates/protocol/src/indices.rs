@@ -18,9 +18,13 @@ pub const CONCRETE_JOBS_INDEX: &str = ".elastic-connectors-sync-jobs-v1";
 /// Identity documents of a content index live in the index with this prefix and its name.
 pub const ACCESS_CONTROL_INDEX_PREFIX: &str = ".search-acl-filter-";
 
-/// Name of the access control index of a content index.
-pub fn access_control_index(content_index: &str) -> String {
-    format!("{ACCESS_CONTROL_INDEX_PREFIX}{content_index}")
+/// Name of the access control index of a content index. A name that is one already stays as it is: jobs for access control
+/// name theirs in place of the content index.
+pub fn access_control_index(index: &str) -> String {
+    if index.starts_with(ACCESS_CONTROL_INDEX_PREFIX) {
+        return index.to_owned();
+    }
+    format!("{ACCESS_CONTROL_INDEX_PREFIX}{index}")
 }
 
 /// Body of the request that creates [`CONCRETE_CONNECTORS_INDEX`] with its alias.

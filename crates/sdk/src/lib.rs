@@ -4,6 +4,7 @@
 //! A source reads, classifies its errors and sends; it never retries, never writes to Elasticsearch and never decides what
 //! is deleted. Those are the sync engine's.
 
+mod access_control;
 pub mod configuration;
 mod context;
 mod document;
@@ -12,6 +13,7 @@ mod registry;
 mod sink;
 mod source;
 
+pub use access_control::access_control_query;
 pub use configuration::{ConfigValue, Field};
 pub use connectors_protocol::configuration::Configuration;
 pub use context::{Limits, SourceContext};

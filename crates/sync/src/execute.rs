@@ -17,7 +17,7 @@ use tracing::Instrument;
 
 use crate::error::SyncError;
 use crate::intake::{Decisions, Intake, TakeError};
-use crate::inventory::{Inventory, InventoryBuilder};
+use crate::inventory::{Inventory, InventoryBuilder, Revision};
 use crate::job::SyncInput;
 use crate::new_index;
 use crate::prepare::Preparer;
@@ -162,9 +162,14 @@ impl Job {
             pipeline: Some(self.input.pipeline.clone())
                 .filter(|pipeline| !access_control && !pipeline.name.is_empty()),
             force: self.input.force,
-            restricted: !access_control && self.input.source.restricts_access(),
+            restricted: self.is_restricted(),
             known: if access_control { BulkOpKind::Update } else { BulkOpKind::Index },
         }
+    }
+
+    /// Whether the documents say who may see them.
+    fn is_restricted(&self) -> bool {
+        self.input.job_type != JobType::AccessControl && self.input.source.restricts_access()
     }
 
     /// Makes the index if it is missing, and lets the writer begin. Without an index the job fails.
@@ -191,11 +196,14 @@ impl Job {
                 // Documents of an interrupted run may not be visible yet.
                 self.client.refresh(&self.index).await?;
             }
-            let mut scan = self.client.scan(&self.index, SCAN_PAGE);
+            let mut scan = self.client.scan(&self.index, SCAN_PAGE).with_access(self.is_restricted());
             while let Some(page) = scan.next_page().await? {
                 builder = self
                     .on_files(builder, move |builder| {
-                        page.iter().try_for_each(|hit| builder.add(&hit.id, hit.timestamp.as_deref()))
+                        page.iter().try_for_each(|hit| {
+                            let access = hit.access.iter().flatten().map(String::as_str);
+                            builder.add(&hit.id, Revision::new(hit.timestamp.as_deref(), access))
+                        })
                     })
                     .await?;
             }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::dead_letters::DeadLetter;
 use crate::document::{Outgoing, complete};
 use crate::error::SyncError;
-use crate::inventory::{Inventory, Known};
+use crate::inventory::{Inventory, Known, Revision};
 use crate::progress::Ledger;
 
 /// Field of a document with the identities that may see it.
@@ -138,7 +138,10 @@ impl Intake {
         }
         let known = match &mut self.inventory {
             Some(inventory) => {
-                inventory.see(&document.id, document.timestamp.as_deref()).map_err(TakeError::Inventory)?
+                let access = self.decisions.restricted.then(|| identities(&document)).flatten();
+                let access = access.into_iter().flatten().filter_map(Value::as_str);
+                let revision = Revision::new(document.timestamp.as_deref(), access);
+                inventory.see(&document.id, revision).map_err(TakeError::Inventory)?
             }
             None => Known::Changed,
         };
@@ -196,10 +199,14 @@ impl Intake {
     }
 }
 
+fn identities(document: &Document) -> Option<&Vec<Value>> {
+    document.fields.get(ACCESS_FIELD).and_then(Value::as_array)
+}
+
 /// An empty list would be no restriction for the query of an identity.
 fn says_who_may_see_it(document: &Document) -> bool {
-    let identities = document.fields.get(ACCESS_FIELD).and_then(Value::as_array);
-    identities.is_some_and(|identities| !identities.is_empty() && identities.iter().all(Value::is_string))
+    identities(document)
+        .is_some_and(|identities| !identities.is_empty() && identities.iter().all(Value::is_string))
 }
 
 /// What is counted of each document and is not in the books yet: they have one lock for all stages.

@@ -38,6 +38,29 @@ pub(crate) enum Known {
     Unchanged,
 }
 
+/// What tells two versions of a document apart.
+#[derive(Debug, Default)]
+pub(crate) struct Revision<'a> {
+    timestamp: Option<&'a str>,
+    /// Sorted.
+    access: Vec<&'a str>,
+}
+
+impl<'a> Revision<'a> {
+    /// The timestamp, and who may see the document: that may change without the document.
+    pub(crate) fn new(timestamp: Option<&'a str>, access: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut access: Vec<_> = access.into_iter().collect();
+        access.sort_unstable();
+        Self { timestamp, access }
+    }
+}
+
+impl<'a> From<Option<&'a str>> for Revision<'a> {
+    fn from(timestamp: Option<&'a str>) -> Self {
+        Self { timestamp, access: Vec::new() }
+    }
+}
+
 /// Seeded hashing of ids and timestamps.
 #[derive(Debug, Clone, Copy)]
 struct Hashing {
@@ -54,12 +77,15 @@ impl Hashing {
     }
 
     /// Two spellings of the same instant (`Z` and `+00:00`, with and without fractions) hash alike.
-    fn timestamp(self, timestamp: Option<&str>) -> u64 {
-        let Some(text) = timestamp else { return NO_TIMESTAMP };
-        let hash = match text.parse::<Timestamp>() {
+    fn revision(self, revision: &Revision<'_>) -> u64 {
+        let Some(text) = revision.timestamp else { return NO_TIMESTAMP };
+        let mut hash = match text.parse::<Timestamp>() {
             Ok(instant) => xxh3_64_with_seed(&instant.as_nanosecond().to_le_bytes(), !self.seed),
             Err(_) => xxh3_64_with_seed(text.as_bytes(), self.seed),
         };
+        for identity in &revision.access {
+            hash = xxh3_64_with_seed(identity.as_bytes(), hash);
+        }
         hash.max(1)
     }
 }
@@ -85,11 +111,12 @@ impl InventoryBuilder {
     }
 
     /// Adds a document of the index.
-    pub(crate) fn add(&mut self, id: &str, timestamp: Option<&str>) -> io::Result<()> {
+    pub(crate) fn add<'a>(&mut self, id: &str, revision: impl Into<Revision<'a>>) -> io::Result<()> {
         if self.records.len() == self.budget {
             self.spiller.spill(&mut self.records)?;
         }
-        self.records.push(Record { id: self.hashing.id(id), timestamp: self.hashing.timestamp(timestamp) });
+        self.records
+            .push(Record { id: self.hashing.id(id), timestamp: self.hashing.revision(&revision.into()) });
         Ok(())
     }
 
@@ -164,14 +191,14 @@ impl Inventory {
     }
 
     /// Marks the document as seen in the source, and compares it with the index.
-    pub(crate) fn see(&mut self, id: &str, timestamp: Option<&str>) -> io::Result<Known> {
+    pub(crate) fn see<'a>(&mut self, id: &str, revision: impl Into<Revision<'a>>) -> io::Result<Known> {
         let Some((position, record)) = self.records.find(self.hashing.id(id))? else { return Ok(Known::New) };
         let (word, bit) = (&mut self.seen[position / 64], 1 << (position % 64));
         if *word & bit == 0 {
             *word |= bit;
             self.seen_count += 1;
         }
-        let timestamp = self.hashing.timestamp(timestamp);
+        let timestamp = self.hashing.revision(&revision.into());
         let same = timestamp != NO_TIMESTAMP && timestamp == record.timestamp;
         Ok(if same { Known::Unchanged } else { Known::Changed })
     }
@@ -200,6 +227,19 @@ mod tests {
             builder.add(id, *timestamp).unwrap();
         }
         builder.finish().unwrap()
+    }
+
+    #[test]
+    fn who_may_see_a_document_is_a_part_of_its_version() {
+        let revision =
+            |access: &[&'static str]| Revision::new(Some("2026-01-01T00:00:00Z"), access.iter().copied());
+        let mut builder = InventoryBuilder::new(1 << 20, std::env::temp_dir());
+        builder.add("a", revision(&["user:1", "group:2"])).unwrap();
+        let mut inventory = builder.finish().unwrap();
+        assert_eq!(inventory.see("a", revision(&["group:2", "user:1"])).unwrap(), Known::Unchanged);
+        for other in [&["user:1"][..], &["user:1", "group:2", "everyone"], &["user:1group:2"], &[]] {
+            assert_eq!(inventory.see("a", revision(other)).unwrap(), Known::Changed, "{other:?}");
+        }
     }
 
     #[test]

@@ -5,5 +5,6 @@
 mod commands;
 mod dir;
 mod embedded;
+mod kinds;
 mod service;
 mod support;

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Server, Service, Workplace, until};
 
-/// A folder with files, its connector on the server, and a service that serves it, not yet started.
-async fn connected(server: &Server, index: &str) -> (Workplace, String) {
+/// A folder with files, and its connector on the server, after a first sync.
+pub async fn connected(server: &Server, index: &str) -> (Workplace, String) {
     let place = Workplace::new(index);
     server.forget(index).await;
     place.fill(12, 100);
@@ -17,11 +17,13 @@ async fn connected(server: &Server, index: &str) -> (Workplace, String) {
     (place, connector)
 }
 
-fn serving(connector: &str) -> Value {
+/// Settings of a service for one connector.
+pub fn serving(connector: &str) -> Value {
     json!({"connectors": [{"connector_id": connector, "service_type": "dir"}], "service.idling": 0.3})
 }
 
-async fn change(server: &Server, connector: &str, fields: Value) {
+/// Writes fields of a connector as Kibana does.
+pub async fn change(server: &Server, connector: &str, fields: Value) {
     let path = format!("/.elastic-connectors/_update/{connector}?refresh=true&retry_on_conflict=5");
     let (status, answer) = server.call(Method::POST, &path, Some(json!({ "doc": fields }))).await;
     assert_eq!(status, 200, "{answer}");
@@ -238,23 +240,6 @@ async fn a_job_that_nobody_runs_any_more_ends_as_an_error() {
         error.contains("elsewhere has not reported") && error.contains("last at 2026-01-01T00:00:00"),
         "{ended}"
     );
-    assert_eq!(service.stop(), Some(0), "{}", service.log());
-    server.forget(&place.index).await;
-}
-
-#[tokio::test]
-async fn a_job_for_what_the_source_cannot_do_says_so() {
-    let server = Server::start().await;
-    let (place, connector) = connected(&server, "search-e2e-cannot").await;
-    let output = Workplace::command(&place.config(&server.url, &json!({})))
-        .args(["job", "start", "-i", &connector, "-t", "incremental", "-o", "json"])
-        .output()
-        .unwrap();
-    let job = crate::support::report(&output)["id"].as_str().unwrap().to_owned();
-    let config = place.config(&server.url, &serving(&connector));
-    let mut service = Service::start(&config, "cannot");
-    let ended = server.job_becomes(&job, &["error"], Duration::from_secs(20)).await;
-    assert!(ended["error"].as_str().unwrap().contains("no incremental sync"), "{ended}");
     assert_eq!(service.stop(), Some(0), "{}", service.log());
     server.forget(&place.index).await;
 }

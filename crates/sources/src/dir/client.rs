@@ -35,8 +35,8 @@ pub(super) struct Skipped {
     pub unreadable: Unreadable,
 }
 
-/// Receives the path and the metadata (links followed) of each file.
-type Visit<'a> = dyn FnMut(&Path, &Metadata) -> Result<(), SourceError> + 'a;
+/// Receives the path of each file, its metadata (links followed), and whether it is a link.
+type Visit<'a> = dyn FnMut(&Path, &Metadata, bool) -> Result<(), SourceError> + 'a;
 
 impl Directory {
     pub(super) fn new(directory: &str, pattern: &str) -> Result<Self, SourceError> {
@@ -60,7 +60,7 @@ impl Directory {
     pub(super) fn walk(
         &self,
         stopped: impl Fn() -> bool,
-        mut visit: impl FnMut(&Path, &Metadata) -> Result<(), SourceError>,
+        mut visit: impl FnMut(&Path, &Metadata, bool) -> Result<(), SourceError>,
     ) -> Result<Skipped, SourceError> {
         self.check()?;
         let mut walk = Walk {
@@ -173,7 +173,7 @@ impl Walk<'_> {
                 self.folders.push((path.to_owned(), states));
             }
         } else if metadata.is_file() && matched.file {
-            (self.visit)(path, &metadata)?;
+            (self.visit)(path, &metadata, symlink)?;
         }
         Ok(())
     }

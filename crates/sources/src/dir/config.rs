@@ -12,6 +12,10 @@ source_configuration! {
         /// takes every file whose name has a dot, `**/*` every file.
         #[field(label = "File pattern", value = "**/*.*")]
         pub(super) pattern: String,
+        /// Whether documents say who may see them: those whom owner, group, mode and access control lists let read the file.
+        /// Access control syncs then list the users of the machine the service runs on.
+        #[field(label = "Enable document level security", display = "toggle", value = false)]
+        pub(super) use_document_level_security: bool,
     }
 }
 

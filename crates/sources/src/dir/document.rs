@@ -9,13 +9,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use connectors_protocol::timestamp;
-use connectors_sdk::{Content, Document, DownloadResult, LazyDownload, Limits, accepts_extension};
+use connectors_sdk::{
+    Content, Document, DownloadResult, LazyDownload, Limits, accepts_extension, access_control_query,
+};
 use jiff::Timestamp;
 use md5::{Digest, Md5};
 use serde_json::{Map, Value, json};
 
+use super::access;
+use super::accounts::Account;
 use super::client::{self, FileContent, Wanted};
 use super::error::at_file;
+use super::listing::Id;
 
 /// Room left for the other fields of a document below the limit for text.
 const OTHER_FIELDS: u64 = 16 * 1024;
@@ -51,8 +56,13 @@ impl Reader {
     }
 }
 
-/// The document of a file.
-pub(super) fn from_file(path: &Path, metadata: &Metadata, reader: &Arc<Reader>) -> Document {
+/// The document of a file; `access`: who may see it, where that is restricted.
+pub(super) fn from_file(
+    path: &Path,
+    metadata: &Metadata,
+    access: Option<Vec<String>>,
+    reader: &Arc<Reader>,
+) -> Document {
     let mut fields = Map::with_capacity(16);
     let text = path_text(path);
     fields.insert("path".to_owned(), Value::String(text.text.into_owned()));
@@ -62,6 +72,9 @@ pub(super) fn from_file(path: &Path, metadata: &Metadata, reader: &Arc<Reader>) 
     let timestamp = iso_timestamp(metadata.mtime(), metadata.mtime_nsec());
     if let Some(timestamp) = &timestamp {
         fields.insert("last_modified_time".to_owned(), Value::String(timestamp.clone()));
+    }
+    if let Some(access) = access {
+        fields.insert("_allow_access_control".to_owned(), json!(access));
     }
     for (name, value) in [
         ("inode_protection_mode", u64::from(metadata.mode())),
@@ -82,11 +95,25 @@ pub(super) fn from_file(path: &Path, metadata: &Metadata, reader: &Arc<Reader>) 
     let expected = length.min(reader.text.max(reader.binary.unwrap_or(0)));
     let (file, reader) = (path.to_owned(), reader.clone());
     Document {
-        id: id(path),
+        id: hex(&id(path)),
         timestamp,
         fields,
         download: Some(LazyDownload::blocking(expected, move || reader.read(&file, length))),
     }
+}
+
+/// The access control document of a user: its query finds the documents that he may see.
+pub(super) fn of_account(account: &Account) -> Document {
+    let groups: Vec<String> = account.groups.iter().copied().map(access::group).collect();
+    let mut identities = vec![access::user(account.uid)];
+    identities.extend(groups.iter().cloned());
+    identities.push(access::everyone());
+    let identity = json!({"username": account.name, "user": access::user(account.uid), "groups": groups});
+    let Value::Object(fields) = json!({"identity": identity, "query": access_control_query(&identities)})
+    else {
+        unreachable!("an object literal")
+    };
+    Document::new(account.name.clone(), fields)
 }
 
 /// The types Elasticsearch would find for the fields by itself.
@@ -108,12 +135,15 @@ pub(super) fn mapping() -> Map<String, Value> {
     std::iter::once(("path".to_owned(), path)).chain(simple).collect()
 }
 
-/// MD5 of the path's bytes, in hex.
-fn id(path: &Path) -> String {
+/// MD5 of the path's bytes; in hex, it is the document's id.
+pub(super) fn id(path: &Path) -> Id {
+    Md5::digest(path.as_os_str().as_bytes()).into()
+}
+
+/// An id as text.
+pub(super) fn hex(id: &Id) -> String {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    let digest = Md5::digest(path.as_os_str().as_bytes());
-    digest
-        .iter()
+    id.iter()
         .flat_map(|byte| [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]])
         .map(char::from)
         .collect()
@@ -183,7 +213,7 @@ mod tests {
 
     #[test]
     fn ids_are_the_md5_of_the_path() {
-        assert_eq!(id(Path::new("/tmp/a.txt")), "5075d607c55146298a1b78a69db84941");
+        assert_eq!(hex(&id(Path::new("/tmp/a.txt"))), "5075d607c55146298a1b78a69db84941");
     }
 
     #[test]

@@ -52,6 +52,11 @@ impl Unreadable {
         }
     }
 
+    /// Whether everything was read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// `Ok` if everything was read.
     pub(super) fn into_error(self) -> Result<(), SourceError> {
         if self.count == 0 {

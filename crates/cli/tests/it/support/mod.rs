@@ -58,6 +58,25 @@ impl Server {
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
+    /// Whether the server was named with a password.
+    pub fn is_secured(&self) -> bool {
+        self.url.contains('@')
+    }
+
+    /// A search with an API key in place of the password.
+    pub async fn call_with_key(&self, encoded: &str, path: &str, body: &Value) -> (u16, Value) {
+        let (scheme, rest) = self.url.split_once("://").unwrap();
+        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+        let request = self
+            .http
+            .post(format!("{scheme}://{host}{path}"))
+            .header("authorization", format!("ApiKey {encoded}"))
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), serde_json::from_str(&answer.text().await.unwrap()).unwrap())
+    }
+
     pub async fn get(&self, path: &str) -> Value {
         let (status, answer) = self.call(Method::GET, path, None).await;
         assert!(status < 300, "GET {path}: {status} {answer}");
@@ -209,7 +228,7 @@ impl Workplace {
     /// `connectors` with this configuration; its arguments follow.
     pub fn command(config: &Path) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_connectors"));
-        command.arg("--config").arg(config);
+        command.arg("--config").arg(config).env("CONNECTORS_DATA", config.parent().unwrap());
         command
     }
 
@@ -258,6 +277,7 @@ impl Service {
             .arg("--config-file")
             .arg(config)
             .arg("--debug")
+            .env("CONNECTORS_DATA", config.parent().unwrap())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(&log).unwrap())
