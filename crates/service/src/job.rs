@@ -201,7 +201,8 @@ impl Service {
             return Err(ServiceError::Setup(format!("{} has no incremental sync", descriptor.name)));
         }
         let client = self.data_client(snapshot.id.as_deref())?;
-        let pipeline = usable_pipeline(&client, &snapshot.pipeline).await?;
+        // Whether there is one is not a secret of the connector's key, which need not be allowed to ask.
+        let pipeline = usable_pipeline(&shared.client, &snapshot.pipeline).await?;
         let source: Arc<dyn DataSource> = self
             .open_source(
                 descriptor,

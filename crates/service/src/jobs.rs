@@ -57,8 +57,12 @@ impl Runner {
     pub(crate) async fn turn(&mut self) -> Result<(), ServiceError> {
         self.reap();
         self.more = false;
-        self.new_job.mark_unchanged();
         let shared = &self.service.shared;
+        if self.new_job.has_changed().unwrap_or(false) {
+            self.new_job.mark_unchanged();
+            // Once for all that were made.
+            shared.jobs.refresh().await?;
+        }
         let connectors =
             shared.connectors.supported(&self.service.served_types(), &self.service.own_ids()).await?;
         let ids: Vec<String> = connectors.into_iter().map(|connector| connector.id).collect();

@@ -3,7 +3,7 @@
 use connectors_es_client::protocol_index::Stored;
 use connectors_protocol::configuration::{Configuration, RawConfiguration, simple_configuration};
 use connectors_protocol::connector::{ConnectorDocument, ConnectorStatus};
-use connectors_protocol::sync_job::{JobType, SyncJobDocument, TriggerMethod};
+use connectors_protocol::sync_job::{JobStatus, JobType, SyncJobDocument, TriggerMethod};
 use connectors_sdk::SourceDescriptor;
 use connectors_sync::{Progress, StopTokens, SyncInput, SyncReport};
 use jiff::Timestamp;
@@ -140,7 +140,7 @@ impl Service {
     }
 
     /// Jobs that a process on this machine claimed and did not end before it died: they are suspended, and so can be taken
-    /// up at once instead of failing after the idle limit. `ours` says which jobs run in this process.
+    /// up at once instead of failing after the idle limit. Jobs to be canceled that nobody runs are canceled. `ours` says which jobs run in this process.
     pub(crate) async fn take_over_dead(
         &self,
         connector_ids: &[String],
@@ -149,11 +149,19 @@ impl Service {
     ) -> Result<(), ServiceError> {
         let shared = &self.shared;
         for job in shared.jobs.running(connector_ids, types).await? {
-            if ours(&job.id) || !shared.worker.is_gone(job.document.metadata.get("worker")) {
+            let worker = job.document.metadata.get("worker");
+            // Others write the wish to cancel also into jobs that wait: those that nobody has begun, or suspended ones.
+            let waits = job.document.status == JobStatus::Canceling
+                && (job.document.worker_hostname.is_none() || worker == Some(&shared.worker.to_value()));
+            if ours(&job.id) || !(waits || shared.worker.is_gone(worker)) {
                 continue;
             }
             let Ok(update) = take_over(&job.document, Timestamp::now()) else { continue };
             if shared.jobs.write_guarded(&job, &update).await?.is_some() {
+                if waits {
+                    tracing::info!("Job {} was canceled before it ran", job.id);
+                    continue;
+                }
                 tracing::warn!("Job {}: its worker on this machine died; going on with it", job.id);
                 if let Some(id) = &job.document.connector.id {
                     connector_released(self, id, job.document.job_type).await?;
@@ -176,9 +184,7 @@ fn draft(
     let mut connector = existing.cloned().unwrap_or_else(|| {
         ConnectorDocument::new(Some(&descriptor.service_type), Some(index), Some(index), Timestamp::now())
     });
-    for (key, field) in &defaults.0 {
-        connector.configuration.0.entry(key.clone()).or_insert_with(|| field.clone());
-    }
+    connector.configuration = connector.configuration.completed(&defaults);
     for (key, value) in settings {
         let value = typed(descriptor, key, value)?;
         if !connector.configuration.set_value(key, value) {

@@ -234,7 +234,7 @@ async fn schedule(
             turn.now,
         )
         .map_err(|error| ServiceError::Setup(error.to_string()))?;
-        let job_id = shared.jobs.create(&job).await?.id;
+        let job_id = shared.jobs.create_unseen(&job).await?.id;
         shared.new_job.send_replace(());
         tracing::info!("Created {job_type} job {job_id} by schedule");
         return Ok(next);

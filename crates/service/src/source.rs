@@ -47,7 +47,7 @@ impl Service {
         })
     }
 
-    /// Checks a stored configuration and makes the source: missing fields, field values, the source's own checks, and
+    /// Checks a stored configuration and makes the source: field values, the source's own checks, and
     /// whether the third party answers.
     pub(crate) async fn open_source(
         &self,
@@ -56,8 +56,8 @@ impl Service {
         of: Surroundings,
     ) -> Result<Box<dyn DataSource>, ServiceError> {
         let defaults = simple_configuration(&descriptor.default_configuration().0);
-        Configuration::check_complete(stored, &defaults)?;
-        let configuration = Configuration::parse_with_defaults(stored, &defaults)?;
+        // A job may be from before the source had all of its fields.
+        let configuration = Configuration::parse_with_defaults(&stored.completed(&defaults), &defaults)?;
         configuration.check_valid()?;
         let config = &self.shared.config;
         let max_text = config.elasticsearch.bulk.max_text_document_bytes;

@@ -243,3 +243,147 @@ async fn a_job_that_nobody_runs_any_more_ends_as_an_error() {
     assert_eq!(service.stop(), Some(0), "{}", service.log());
     server.forget(&place.index).await;
 }
+
+#[tokio::test]
+async fn a_job_that_others_mark_as_canceling_before_it_ran_is_canceled() {
+    let server = Server::start().await;
+    let (place, connector) = connected(&server, "search-e2e-canceling").await;
+    // As the command line of Elastic's service writes it.
+    let job = json!({
+        "connector": {"id": connector, "index_name": place.index, "service_type": "dir"},
+        "job_type": "full", "trigger_method": "on_demand", "status": "canceling",
+        "created_at": "2026-01-01T00:00:00+00:00", "last_seen": "2026-01-01T00:00:00+00:00"});
+    let path = "/.elastic-connectors-sync-jobs/_doc/e2e-canceling?refresh=true";
+    let (status, answer) = server.call(Method::PUT, path, Some(job)).await;
+    assert!(status < 300, "{answer}");
+    let mut service = Service::start(&place.config(&server.url, &serving(&connector)), "canceling");
+    let ended = server.job_becomes("e2e-canceling", &["canceled"], Duration::from_secs(20)).await;
+    assert!(ended["canceled_at"].is_string() && ended["error"].is_null(), "{ended}");
+    assert_eq!(service.stop(), Some(0), "{}", service.log());
+    server.forget(&place.index).await;
+}
+
+#[tokio::test]
+async fn a_connectors_own_api_key_is_what_writes_its_documents() {
+    let server = Server::start().await;
+    if !server.is_secured() {
+        // Keys are made and enforced only where security is on: `make e2e` has such a server.
+        return;
+    }
+    let (place, connector) = connected(&server, "search-e2e-key").await;
+    let key = async |name: &str, index: &str| {
+        let role = json!({"name": name, "role_descriptors": {"writer": {
+            "cluster": ["monitor"], "indices": [{"names": [index], "privileges": ["all"]}]}}});
+        server.call(Method::POST, "/_security/api_key", Some(role)).await.1["encoded"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let with = |key: &str| {
+        json!({"service.idling": 0.3,
+            "connectors": [{"connector_id": connector, "service_type": "dir", "api_key": key}]})
+    };
+    for (name, index, status) in
+        [("wrong", "another-index", "error"), ("right", place.index.as_str(), "completed")]
+    {
+        let settings = with(&key(name, index).await);
+        let mut service = Service::start(&place.config(&server.url, &settings), name);
+        place.write(&format!("{name}.txt"), name);
+        let output = Workplace::command(&place.config(&server.url, &json!({})))
+            .args(["job", "start", "-i", &connector, "-t", "full", "-o", "json"])
+            .output()
+            .unwrap();
+        let job = crate::support::report(&output)["id"].as_str().unwrap().to_owned();
+        let ended = server.job_becomes(&job, &[status], Duration::from_secs(20)).await;
+        let error = ended["error"].as_str().unwrap_or_default();
+        assert_eq!(error.contains("403"), status == "error", "{ended}");
+        assert_eq!(service.stop(), Some(0), "{}", service.log());
+        assert!(
+            !service.log().contains(settings["connectors"][0]["api_key"].as_str().unwrap()),
+            "the key is logged"
+        );
+    }
+    assert_eq!(server.documents(&place.index).await, place.listing());
+    server.forget(&place.index).await;
+}
+
+/// A connector and a job in the shapes of Kibana and of Elastic's API reference, with fields that no version of ours knows.
+#[tokio::test]
+async fn what_kibana_writes_is_understood_and_what_is_unknown_is_kept() {
+    let server = Server::start().await;
+    let place = Workplace::new("search-e2e-kibana");
+    server.forget(&place.index).await;
+    // Makes the protocol's indices.
+    place.sync(&place.config(&server.url, &json!({})));
+    server.forget(&place.index).await;
+    place.fill(5, 100);
+    let now = "2026-11-01T10:00:00.000Z";
+    let rules = json!({
+        "advanced_snippet": {"created_at": now, "updated_at": now, "value": {}},
+        "rules": [{"created_at": now, "field": "_", "id": "DEFAULT", "order": 0, "policy": "include", "rule": "regex",
+            "updated_at": now, "value": ".*"}],
+        "validation": {"errors": [], "state": "valid"}, "later_version": {"a": [1]}});
+    let connector = json!({
+        "api_key_id": null, "api_key_secret_id": null, "custom_scheduling": {}, "description": "made by hand",
+        "configuration": {"directory": {"value": place.files().to_str().unwrap(), "label": "Where", "later": true}},
+        "error": null, "features": null, "filtering": [{"active": rules, "domain": "DEFAULT", "draft": rules}],
+        "index_name": place.index, "is_native": false, "language": "en", "last_access_control_sync_error": null,
+        "last_access_control_sync_scheduled_at": null, "last_access_control_sync_status": null,
+        "last_incremental_sync_scheduled_at": null, "last_seen": null, "last_sync_error": null,
+        "last_sync_scheduled_at": null, "last_sync_status": null, "last_synced": null, "name": "by hand",
+        "pipeline": {"extract_binary_content": true, "name": "search-default-ingestion", "reduce_whitespace": true,
+            "run_ml_inference": false},
+        "scheduling": {"access_control": {"enabled": false, "interval": "0 0 0 * * ?"},
+            "full": {"enabled": false, "interval": "0 0 0 * * ?"}, "incremental": {"enabled": false, "interval": "0 0 0 * * ?"}},
+        "service_type": "dir", "status": "configured", "sync_now": false, "sync_cursor": null,
+        "of_a_later_version": {"nested": ["kept", 1.5, null]}});
+    let (status, answer) = server
+        .call(Method::PUT, "/.elastic-connectors/_doc/e2e-kibana?refresh=true", Some(connector.clone()))
+        .await;
+    assert!(status < 300, "{answer}");
+    let job = json!({
+        "cancelation_requested_at": null, "canceled_at": null, "completed_at": null, "created_at": now,
+        "connector": {"id": "e2e-kibana", "configuration": connector["configuration"], "filtering": [rules],
+            "index_name": place.index, "language": "en", "pipeline": connector["pipeline"], "service_type": "dir",
+            "later": "kept"},
+        "deleted_document_count": 0, "error": null, "indexed_document_count": 0, "indexed_document_volume": 0,
+        "job_type": "full", "last_seen": null, "metadata": {"origin": "by hand"}, "started_at": null, "status": "pending",
+        "total_document_count": null, "trigger_method": "on_demand", "worker_hostname": null,
+        "of_a_later_version": "kept"});
+    let path = "/.elastic-connectors-sync-jobs/_doc/e2e-kibana-job?refresh=true";
+    let (status, answer) = server.call(Method::PUT, path, Some(job)).await;
+    assert!(status < 300, "{answer}");
+    let mut service = Service::start(&place.config(&server.url, &serving("e2e-kibana")), "kibana");
+    let ended = server.job_becomes("e2e-kibana-job", &["completed"], Duration::from_secs(20)).await;
+    assert_eq!(
+        (ended["indexed_document_count"].as_u64(), ended["total_document_count"].as_u64()),
+        (Some(5), Some(5))
+    );
+    assert_eq!(
+        (&ended["of_a_later_version"], &ended["connector"]["later"]),
+        (&json!("kept"), &json!("kept"))
+    );
+    assert_eq!(ended["connector"]["filtering"], json!([rules]), "the snapshot is left as it was");
+    let after = until("the connector", Duration::from_secs(10), async || {
+        let (_, after) = server.connector(&place.index).await;
+        (after["last_sync_status"] == "completed").then_some(after)
+    })
+    .await;
+    assert_eq!(service.stop(), Some(0), "{}", service.log());
+    for field in
+        ["of_a_later_version", "filtering", "description", "pipeline", "scheduling", "sync_now", "name"]
+    {
+        assert_eq!(after[field], connector[field], "{field}");
+    }
+    let directory = &after["configuration"]["directory"];
+    assert_eq!(
+        (&directory["later"], &directory["value"]),
+        (&json!(true), &connector["configuration"]["directory"]["value"])
+    );
+    assert!(after["configuration"]["pattern"]["value"].is_string(), "what was missing is added: {after}");
+    assert!(
+        after["features"]["sync_rules"]["basic"]["enabled"] == true && after["last_seen"].is_string(),
+        "{after}"
+    );
+    server.forget(&place.index).await;
+}

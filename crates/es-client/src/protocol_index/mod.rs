@@ -146,10 +146,24 @@ impl<T: ProtocolDocument> ProtocolIndex<T> {
         self.create_with_id(&uuid::Uuid::new_v4().to_string(), document).await
     }
 
+    /// As [`create`](Self::create), but searches see it only after the next [`refresh`](Self::refresh): for many at once.
+    pub async fn create_unseen(&self, document: &T) -> Result<Stored<T>, EsError> {
+        self.create_as(&uuid::Uuid::new_v4().to_string(), document, Refresh::No).await
+    }
+
+    /// Lets searches see everything written so far.
+    pub async fn refresh(&self) -> Result<(), EsError> {
+        self.client.refresh(T::ALIAS).await
+    }
+
     /// Writes a new document; a conflict ([`EsError::is_conflict`]) if the id is taken. Searches see it at once.
     pub async fn create_with_id(&self, id: &str, document: &T) -> Result<Stored<T>, EsError> {
+        self.create_as(id, document, Refresh::Now).await
+    }
+
+    async fn create_as(&self, id: &str, document: &T, refresh: Refresh) -> Result<Stored<T>, EsError> {
         let body = to_value(document)?;
-        match self.client.create_document(T::ALIAS, id, &body, Refresh::Now).await {
+        match self.client.create_document(T::ALIAS, id, &body, refresh).await {
             Ok(written) => {
                 let Value::Object(source) = body else {
                     return Err(EsError::invalid_answer("the document is no JSON object"));

@@ -52,9 +52,6 @@ pub enum ConfigurationError {
     /// Values that break the rules of their fields; one message for each.
     #[error("Field validation errors: {}", .0.join("; "))]
     Invalid(Vec<String>),
-    /// Keys a source needs which are not stored.
-    #[error("configuration fields are missing: {}", .0.join(", "))]
-    MissingFields(Vec<String>),
     /// A key neither stored nor known to the source.
     #[error("there is no configuration field {0}")]
     UnknownField(String),
@@ -75,6 +72,17 @@ impl RawConfiguration {
     pub fn missing_fields(&self, defaults: &RawConfiguration) -> Vec<String> {
         let missing = defaults.0.keys().filter(|key| !self.0.contains_key(*key));
         missing.cloned().collect()
+    }
+
+    /// This configuration with the fields of `defaults` that it lacks, as they are there: what was stored before the source
+    /// had them.
+    #[must_use]
+    pub fn completed(&self, defaults: &RawConfiguration) -> RawConfiguration {
+        let mut completed = self.clone();
+        for (key, field) in &defaults.0 {
+            completed.0.entry(key.clone()).or_insert_with(|| field.clone());
+        }
+        completed
     }
 
     /// Stores `value` for the field `key`, keeping the field's other properties. Returns false, and stores nothing,

@@ -6,7 +6,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::field::is_empty;
-use super::{Configuration, ConfigurationError, Field, RawConfiguration};
+use super::{Configuration, ConfigurationError, Field};
 
 /// A rule for a field's effective value.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,15 +148,6 @@ impl Configuration {
             }
         }
         Ok(true)
-    }
-
-    /// Refuses a stored configuration that lacks fields of the source's default configuration.
-    pub fn check_complete(
-        stored: &RawConfiguration,
-        defaults: &RawConfiguration,
-    ) -> Result<(), ConfigurationError> {
-        let missing = stored.missing_fields(defaults);
-        if missing.is_empty() { Ok(()) } else { Err(ConfigurationError::MissingFields(missing)) }
     }
 }
 

@@ -88,6 +88,8 @@ impl Server {
         for (alias, field) in
             [(".elastic-connectors", "index_name"), (".elastic-connectors-sync-jobs", "connector.index_name")]
         {
+            // A document that was written since is a conflict to what follows.
+            self.call(Method::POST, &format!("/{alias}/_refresh?ignore_unavailable=true"), None).await;
             let query = json!({"query": {"term": {field: index}}});
             let path =
                 format!("/{alias}/_delete_by_query?refresh=true&ignore_unavailable=true&conflicts=proceed");
