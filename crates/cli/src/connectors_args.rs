@@ -4,6 +4,18 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+mod connector;
+mod index;
+mod job;
+mod login;
+
+pub use connector::{
+    ConfigureArgs, ConnectorCommand, CreateArgs, DeleteConnectorArgs, Interval, ScheduleArgs, SettingArgs,
+};
+pub use index::{IndexCommand, IndexTarget};
+pub use job::{JobCommand, JobKind, StartArgs, WatchArgs};
+pub use login::{LoginArgs, LoginMethod};
+
 /// How results are printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -49,15 +61,20 @@ pub enum Command {
     Sync(SyncArgs),
     /// Search an index
     Search(SearchArgs),
+    /// Save where the cluster is and how to log in, for all other commands
+    Login(LoginArgs),
     /// The sources this program has
     #[command(subcommand)]
     Source(SourceCommand),
-    /// The connectors of the cluster
+    /// Connectors: list, create, show, configure, schedule, delete
     #[command(subcommand)]
     Connector(ConnectorCommand),
-    /// The sync jobs of the cluster
+    /// Sync jobs: start, watch, list, view, cancel
     #[command(subcommand)]
     Job(JobCommand),
+    /// Indices: list, clean, delete
+    #[command(subcommand)]
+    Index(IndexCommand),
 }
 
 /// `connectors sync`.
@@ -131,66 +148,5 @@ pub enum SourceCommand {
         /// Output form
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
-    },
-}
-
-/// `connectors connector`.
-#[derive(Debug, Subcommand)]
-pub enum ConnectorCommand {
-    /// Id, index, service type, status and last sync of each
-    List {
-        /// Output form
-        #[arg(short, long, value_enum, default_value_t)]
-        output: Output,
-    },
-}
-
-/// Kinds of sync job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub enum JobKind {
-    /// Everything, deletions too
-    Full,
-    /// What changed since the last sync
-    Incremental,
-    /// Who may see what
-    AccessControl,
-}
-
-/// `connectors job`.
-#[derive(Debug, Subcommand)]
-pub enum JobCommand {
-    /// Ask for a sync; a running service takes it up
-    Start {
-        /// Connector id
-        #[arg(short = 'i', long)]
-        connector_id: String,
-        /// Kind
-        #[arg(short = 't', long, value_enum, default_value = "full")]
-        job_type: JobKind,
-        /// Output form
-        #[arg(short, long, value_enum, default_value_t)]
-        output: Output,
-    },
-    /// Jobs of a connector, newest first
-    List {
-        /// Connector id
-        connector_id: String,
-        /// Output form
-        #[arg(short, long, value_enum, default_value_t)]
-        output: Output,
-    },
-    /// One job
-    View {
-        /// Job id
-        job_id: String,
-        /// Output form
-        #[arg(short, long, value_enum, default_value_t)]
-        output: Output,
-    },
-    /// Ask a job to stop
-    Cancel {
-        /// Job id
-        job_id: String,
     },
 }

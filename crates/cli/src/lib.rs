@@ -2,9 +2,11 @@
 
 pub mod commands;
 pub mod connectors_args;
+pub mod files;
 pub mod ingest;
 pub mod ingest_args;
 pub mod progress;
+pub mod prompt;
 mod registry;
 pub mod signals;
 pub mod target;

@@ -2,9 +2,11 @@
 
 pub mod cluster;
 pub mod config;
+pub mod configure;
 pub mod logging;
 
 mod cleanup;
+mod create;
 mod error_budget;
 mod job;
 mod jobs;
@@ -16,6 +18,7 @@ mod service;
 mod source;
 mod worker;
 
+pub use create::{CreatedConnector, NewConnector};
 pub use job::{JobEnd, JobOptions};
 pub use service::{Loop, Service, ServiceError};
 

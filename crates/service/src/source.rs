@@ -11,7 +11,7 @@ use crate::service::{Service, ServiceError};
 
 impl Service {
     /// The source for a service type.
-    pub(crate) fn descriptor(&self, service_type: &str) -> Result<&Arc<SourceDescriptor>, ServiceError> {
+    pub fn descriptor(&self, service_type: &str) -> Result<&Arc<SourceDescriptor>, ServiceError> {
         self.shared.registry.get(service_type).ok_or_else(|| {
             let known: Vec<&str> =
                 self.shared.registry.iter().map(|source| source.service_type.as_str()).collect();

@@ -1,7 +1,9 @@
 //! The verbs of `connectors`, one file each.
 
 pub mod connector;
+pub mod index;
 pub mod job;
+pub mod login;
 pub mod search;
 pub mod source;
 pub mod sync;
@@ -9,6 +11,7 @@ pub mod sync;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use connectors_service::Service;
 use connectors_service::logging::{self, Level};
 
 use crate::connectors_args::{Command, ConnectorsArgs};
@@ -37,6 +40,11 @@ pub async fn run(args: ConnectorsArgs) -> ExitCode {
 }
 
 async fn run_command(args: ConnectorsArgs) -> Result<ExitCode> {
+    if let Command::Login(login) = &args.command {
+        // Before any configuration is read: a broken one is what a new login repairs.
+        login::run(args.config.as_deref(), login).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let config = target::configuration(args.config.as_deref(), &USUAL_FILES)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -47,12 +55,16 @@ async fn run_command(args: ConnectorsArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let target = Target::open(config, "cli").await?;
+    let service = Service::new(target.config.clone(), target.client.clone(), registry.clone());
+    let done = |()| ExitCode::SUCCESS;
     let result = match &args.command {
-        Command::Sync(args) => sync::run(&target, registry, args).await,
-        Command::Search(args) => search::run(&target, args).await.map(|()| ExitCode::SUCCESS),
-        Command::Connector(command) => connector::run(&target, command).await.map(|()| ExitCode::SUCCESS),
-        Command::Job(command) => job::run(&target, command).await.map(|()| ExitCode::SUCCESS),
-        Command::Source(_) => Ok(ExitCode::SUCCESS),
+        Command::Sync(args) => sync::run(&service, &registry, args).await,
+        Command::Search(args) => search::run(&target, args).await.map(done),
+        Command::Connector(command) => connector::run(&target, &service, &registry, command).await.map(done),
+        Command::Job(command) => job::run(&target, &service, command).await,
+        Command::Index(command) => index::run(&target, command).await.map(done),
+        // Done before anything was opened.
+        Command::Source(_) | Command::Login(_) => Ok(ExitCode::SUCCESS),
     };
     target.close().await;
     result

@@ -3,7 +3,12 @@
 //! They run on an embedded node of their own, or on the server named by `CONNECTORS_TEST_URL` (`make ftest NAME=dir`).
 
 mod commands;
+mod connector;
+mod create;
 mod dir;
 mod embedded;
+mod index;
+mod job;
+mod login;
 mod service;
 mod support;

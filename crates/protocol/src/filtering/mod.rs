@@ -136,6 +136,26 @@ impl Filtering {
         self.default_domain().map(|entry| &entry.active)
     }
 
+    /// The rules people edit, of the default domain.
+    pub fn draft(&self) -> Option<&Filter> {
+        self.default_domain().map(|entry| &entry.draft)
+    }
+
+    /// These rules with another draft in the default domain, which is made where it is missing.
+    #[must_use]
+    pub fn with_draft(mut self, draft: Filter) -> Self {
+        match self.0.iter_mut().find(|entry| entry.domain == DEFAULT_DOMAIN) {
+            Some(entry) => entry.draft = draft,
+            None => self.0.push(DomainFiltering {
+                domain: default_domain(),
+                active: Filter::default(),
+                draft,
+                extra: Extra::default(),
+            }),
+        }
+        self
+    }
+
     /// The draft to validate: the default domain's, if somebody edited it since it was last validated.
     pub fn edited_draft(&self) -> Option<&Filter> {
         self.default_domain()
@@ -242,6 +262,19 @@ mod tests {
         let invalid = stored.with_draft_validated(&result);
         assert_eq!(invalid.active().unwrap().rules, [json!(2)]);
         assert_eq!(invalid.0[1].draft.state(), ValidationState::Invalid);
+    }
+
+    #[test]
+    fn a_draft_is_replaced_or_made_and_the_active_rules_stay() {
+        let draft: Filter = serde_json::from_value(json!({"rules": [7]})).unwrap();
+        let stored = filtering(json!([{"domain": "OTHER"}, {"domain": "DEFAULT", "active": {"rules": [2]}}]));
+        let changed = stored.with_draft(draft.clone());
+        assert_eq!(changed.draft(), Some(&draft));
+        assert_eq!(changed.active().unwrap().rules, [json!(2)]);
+        assert_eq!(changed.0.len(), 2);
+        let made = Filtering::default().with_draft(draft.clone());
+        assert_eq!(made.draft(), Some(&draft));
+        assert!(made.active().unwrap().rules.is_empty());
     }
 
     #[test]
