@@ -8,6 +8,7 @@ mod connector;
 mod index;
 mod job;
 mod login;
+mod rules;
 
 pub use connector::{
     ConfigureArgs, ConnectorCommand, CreateArgs, DeleteConnectorArgs, Interval, ScheduleArgs, SettingArgs,
@@ -15,6 +16,7 @@ pub use connector::{
 pub use index::{IndexCommand, IndexTarget};
 pub use job::{JobCommand, JobKind, StartArgs, WatchArgs};
 pub use login::{LoginArgs, LoginMethod};
+pub use rules::{RulesCommand, RulesTarget, SetRulesArgs};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -72,6 +74,9 @@ pub enum Command {
     /// Sync jobs: start, watch, list, view, cancel
     #[command(subcommand)]
     Job(JobCommand),
+    /// Sync rules: show, set, validate, preview, apply
+    #[command(subcommand)]
+    Rules(RulesCommand),
     /// Indices: list, clean, delete
     #[command(subcommand)]
     Index(IndexCommand),

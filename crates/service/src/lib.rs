@@ -12,7 +12,7 @@ mod job;
 mod jobs;
 mod once;
 mod preflight;
-mod rules;
+pub mod rules;
 mod scheduling;
 mod service;
 mod source;

@@ -85,8 +85,20 @@ impl Service {
         let existing = self.existing_connector(service_type, index).await?;
         let connector = draft(descriptor, index, existing.as_ref().map(|stored| &stored.document), settings)?;
         let id = existing.map_or_else(|| "dry-run".to_owned(), |stored| stored.id);
+        self.rehearse(&id, &connector, force, progress, stop).await
+    }
+
+    /// A full sync of a connector as it is given, in which nothing is written or deleted.
+    pub(crate) async fn rehearse(
+        &self,
+        id: &str,
+        connector: &ConnectorDocument,
+        force: bool,
+        progress: watch::Sender<Progress>,
+        stop: CancellationToken,
+    ) -> Result<SyncReport, ServiceError> {
         let job =
-            SyncJobDocument::new(&id, &connector, JobType::Full, TriggerMethod::OnDemand, Timestamp::now())
+            SyncJobDocument::new(id, connector, JobType::Full, TriggerMethod::OnDemand, Timestamp::now())
                 .map_err(|error| ServiceError::Setup(error.to_string()))?;
         let input = self.prepare(&job, stop.child_token()).await?;
         let input = SyncInput { force, dry_run: true, ..input };

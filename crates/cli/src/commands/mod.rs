@@ -4,6 +4,7 @@ pub mod connector;
 pub mod index;
 pub mod job;
 pub mod login;
+pub mod rules;
 pub mod search;
 pub mod source;
 pub mod sync;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use connectors_service::Service;
 use connectors_service::logging::{self, Level};
+use serde_json::Value;
 
 use crate::connectors_args::{Command, ConnectorsArgs};
 use crate::target::{self, Target};
@@ -62,6 +64,7 @@ async fn run_command(args: ConnectorsArgs) -> Result<ExitCode> {
         Command::Search(args) => search::run(&target, args).await.map(done),
         Command::Connector(command) => connector::run(&target, &service, &registry, command).await.map(done),
         Command::Job(command) => job::run(&target, &service, command).await,
+        Command::Rules(command) => rules::run(&service, command).await,
         Command::Index(command) => index::run(&target, command).await.map(done),
         // Done before anything was opened.
         Command::Source(_) | Command::Login(_) => Ok(ExitCode::SUCCESS),
@@ -87,4 +90,13 @@ pub(crate) fn table(heading: &[&str], rows: &[Vec<String>]) -> Result<()> {
         crate::print_line(&line(&mut row.iter().map(String::as_str)))?;
     }
     Ok(())
+}
+
+/// A JSON value as a person reads it.
+pub(crate) fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }

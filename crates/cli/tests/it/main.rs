@@ -10,5 +10,6 @@ mod embedded;
 mod index;
 mod job;
 mod login;
+mod rules;
 mod service;
 mod support;

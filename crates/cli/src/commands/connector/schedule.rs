@@ -10,7 +10,7 @@ use connectors_service::Service;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::commands::table;
+use crate::commands::{plain, table};
 use crate::connectors_args::{Interval, Output, ScheduleArgs};
 
 /// How many of the next times are told.
@@ -110,13 +110,4 @@ fn next_times(entry: &ScheduleEntry, times: usize) -> Result<Vec<Timestamp>, Cro
     let schedule = Schedule::parse(entry.interval.as_deref().unwrap_or_default())?;
     let first = schedule.next_after(Timestamp::now());
     Ok(std::iter::successors(first, |time| schedule.next_after(*time)).take(times).collect())
-}
-
-/// A JSON value as a person reads it.
-pub(super) fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }

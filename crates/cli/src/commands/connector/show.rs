@@ -8,8 +8,8 @@ use connectors_sdk::SourceDescriptor;
 use connectors_service::Service;
 use serde_json::{Map, Value, json};
 
-use super::schedule::{self, plain};
-use crate::commands::table;
+use super::schedule;
+use crate::commands::{plain, table};
 use crate::connectors_args::Output;
 
 /// What stands for a value that must not be shown.
