@@ -65,6 +65,8 @@ pub enum Command {
     Search(SearchArgs),
     /// Save where the cluster is and how to log in, for all other commands
     Login(LoginArgs),
+    /// Look for what keeps connectors from working, and say what to do
+    Check(CheckArgs),
     /// The sources this program has
     #[command(subcommand)]
     Source(SourceCommand),
@@ -154,4 +156,18 @@ pub enum SourceCommand {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
+}
+
+/// `connectors check`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Looked at are the cluster, credentials and permissions, and for each connector its configuration, whether the source answers,\nsync rules, index, pipeline, licence, schedule, when a service last looked after it, and how the last sync ended. Nothing is\nwritten. The exit code is 1 if anything failed; warnings do not count.\n\nExample:\n  connectors check -o json | jq '.connectors[].findings[] | select(.result == \"failed\")'"
+)]
+pub struct CheckArgs {
+    /// Connector id [default: all connectors]
+    pub connector_id: Option<String>,
+
+    /// Output form
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
 }

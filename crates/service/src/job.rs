@@ -206,7 +206,7 @@ impl Service {
     }
 
     /// The client that writes a connector's data.
-    fn data_client(&self, connector_id: Option<&str>) -> Result<EsClient, EsError> {
+    pub(crate) fn data_client(&self, connector_id: Option<&str>) -> Result<EsClient, EsError> {
         let entries = &self.shared.config.connectors;
         let entry = entries.iter().find(|entry| Some(entry.connector_id.as_str()) == connector_id);
         client_for(&self.shared.client, entry.and_then(|entry| entry.api_key.as_ref()))
@@ -310,7 +310,7 @@ impl Service {
 /// The job's pipeline settings, as far as the cluster can follow them. A cluster without Elastic's connector templates
 /// (OpenSearch, a plain distribution) lacks the default pipeline: then documents go in as they are. One that somebody
 /// named on purpose must exist.
-async fn usable_pipeline(client: &EsClient, wanted: &Pipeline) -> Result<Pipeline, ServiceError> {
+pub(crate) async fn usable_pipeline(client: &EsClient, wanted: &Pipeline) -> Result<Pipeline, ServiceError> {
     if wanted.name.is_empty() {
         return Ok(wanted.clone());
     }

@@ -1,5 +1,6 @@
 //! The long-running service: its configuration, its log, and the loops that schedule, run and clean up sync jobs.
 
+pub mod check;
 pub mod cluster;
 pub mod config;
 pub mod configure;

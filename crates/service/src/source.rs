@@ -31,6 +31,20 @@ impl Service {
         extract_binary_content: bool,
         cancel: CancellationToken,
     ) -> Result<Box<dyn DataSource>, ServiceError> {
+        let source = self.make_source(descriptor, stored, extract_binary_content, cancel)?;
+        source.validate().await?;
+        source.ping().await?;
+        Ok(source)
+    }
+
+    /// Checks what can be checked of a stored configuration without the third party, and makes the source.
+    pub(crate) fn make_source(
+        &self,
+        descriptor: &SourceDescriptor,
+        stored: &RawConfiguration,
+        extract_binary_content: bool,
+        cancel: CancellationToken,
+    ) -> Result<Box<dyn DataSource>, ServiceError> {
         let defaults = simple_configuration(&descriptor.default_configuration().0);
         Configuration::check_complete(stored, &defaults)?;
         let configuration = Configuration::parse_with_defaults(stored, &defaults)?;
@@ -46,9 +60,6 @@ impl Service {
             extract_binary_content,
             span: Span::current(),
         };
-        let source = descriptor.create(&configuration, context)?;
-        source.validate().await?;
-        source.ping().await?;
-        Ok(source)
+        Ok(descriptor.create(&configuration, context)?)
     }
 }

@@ -1,5 +1,6 @@
 //! The verbs of `connectors`, one file each.
 
+pub mod check;
 pub mod connector;
 pub mod index;
 pub mod job;
@@ -62,6 +63,7 @@ async fn run_command(args: ConnectorsArgs) -> Result<ExitCode> {
     let result = match &args.command {
         Command::Sync(args) => sync::run(&service, &registry, args).await,
         Command::Search(args) => search::run(&target, args).await.map(done),
+        Command::Check(args) => check::run(&target, &service, args).await,
         Command::Connector(command) => connector::run(&target, &service, &registry, command).await.map(done),
         Command::Job(command) => job::run(&target, &service, command).await,
         Command::Rules(command) => rules::run(&service, command).await,

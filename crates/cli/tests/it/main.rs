@@ -2,6 +2,7 @@
 //!
 //! They run on an embedded node of their own, or on the server named by `CONNECTORS_TEST_URL` (`make ftest NAME=dir`).
 
+mod check;
 mod commands;
 mod connector;
 mod create;
