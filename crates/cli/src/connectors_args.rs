@@ -36,7 +36,7 @@ pub enum Output {
     disable_version_flag = true,
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "Examples:\n  connectors sync dir --index search-docs --set directory=docs --set pattern='**/*.md'\n  connectors search search-docs \"getting started\"\n  connectors source show dir\n\nWithout --config and without .cli/config.yml or config.yml, everything is kept in the embedded node,\nwhich is started when it does not run yet."
+    after_help = "Examples:\n  connectors sync dir --index search-docs --set directory=docs --set pattern='**/*.md'\n  connectors search search-docs \"getting started\"\n  connectors source show dir\n  connectors login --host https://search.example.com:9200\n  connectors connector create --service-type dir --index-name search-docs --set directory=/srv/docs\n  connectors job start -i CONNECTOR_ID --watch\n  connectors check\n\nWithout --config and without .cli/config.yml or config.yml, everything is kept in the embedded node,\nwhich is started when it does not run yet."
 )]
 pub struct ConnectorsArgs {
     /// Configuration file naming the cluster [default: .cli/config.yml or config.yml, if there is one]
@@ -82,6 +82,26 @@ pub enum Command {
     /// Indices: list, clean, delete
     #[command(subcommand)]
     Index(IndexCommand),
+    /// Print a script with which a shell completes commands and flags
+    #[command(
+        after_help = "Examples:\n  connectors completions bash > ~/.local/share/bash-completion/completions/connectors\n  connectors completions zsh > ~/.zfunc/_connectors     with ~/.zfunc in fpath, before compinit\n  connectors completions fish > ~/.config/fish/completions/connectors.fish"
+    )]
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+}
+
+/// Shells that can complete our commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU Bash
+    Bash,
+    /// Z shell
+    Zsh,
+    /// fish
+    Fish,
 }
 
 /// `connectors sync`.
@@ -123,6 +143,9 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 
 /// `connectors search`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  connectors search search-notes \"meeting agenda\"\n  connectors search 'search-*' invoice -n 10 -o json | jq '.hits.hits[]._id'"
+)]
 pub struct SearchArgs {
     /// Index, alias or pattern
     pub index: String,
@@ -143,12 +166,14 @@ pub struct SearchArgs {
 #[derive(Debug, Subcommand)]
 pub enum SourceCommand {
     /// Service types and names
+    #[command(after_help = "Example:\n  connectors source list -o json | jq -r '.[].service_type'")]
     List {
         /// Output form
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
     /// Configuration fields of one source
+    #[command(after_help = "Example:\n  connectors source show dir")]
     Show {
         /// Service type
         service_type: String,

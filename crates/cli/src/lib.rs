@@ -7,6 +7,7 @@ pub mod ingest;
 pub mod ingest_args;
 pub mod progress;
 pub mod prompt;
+pub mod reference;
 mod registry;
 pub mod signals;
 pub mod target;

@@ -1,6 +1,7 @@
 //! The verbs of `connectors`, one file each.
 
 pub mod check;
+pub mod completions;
 pub mod connector;
 pub mod index;
 pub mod job;
@@ -43,6 +44,10 @@ pub async fn run(args: ConnectorsArgs) -> ExitCode {
 }
 
 async fn run_command(args: ConnectorsArgs) -> Result<ExitCode> {
+    if let Command::Completions { shell } = &args.command {
+        completions::run(*shell)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if let Command::Login(login) = &args.command {
         // Before any configuration is read: a broken one is what a new login repairs.
         login::run(args.config.as_deref(), login).await?;
@@ -69,7 +74,7 @@ async fn run_command(args: ConnectorsArgs) -> Result<ExitCode> {
         Command::Rules(command) => rules::run(&service, command).await,
         Command::Index(command) => index::run(&target, command).await.map(done),
         // Done before anything was opened.
-        Command::Source(_) | Command::Login(_) => Ok(ExitCode::SUCCESS),
+        Command::Source(_) | Command::Login(_) | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
     };
     target.close().await;
     result

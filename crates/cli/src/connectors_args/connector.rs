@@ -11,6 +11,9 @@ use super::{Output, key_value};
 #[derive(Debug, Subcommand)]
 pub enum ConnectorCommand {
     /// Id, index, service type, status and last sync of each
+    #[command(
+        after_help = "Example:\n  connectors connector list -o json | jq -r '.[] | select(.status == \"error\") | .id'"
+    )]
     List {
         /// Output form
         #[arg(short, long, value_enum, default_value_t)]
@@ -19,6 +22,9 @@ pub enum ConnectorCommand {
     /// Make a connector, its index and its API key
     Create(CreateArgs),
     /// Everything about one connector; secrets are not shown
+    #[command(
+        after_help = "Examples:\n  connectors connector show 7a6b\n  connectors connector show 7a6b -o json | jq .scheduling"
+    )]
     Show {
         /// Connector id
         connector_id: String,

@@ -8,6 +8,9 @@ use super::Output;
 #[derive(Debug, Subcommand)]
 pub enum IndexCommand {
     /// Documents, size and connector of each index
+    #[command(
+        after_help = "Examples:\n  connectors index list\n  connectors index list --all -o json | jq 'map(.bytes) | add'"
+    )]
     List {
         /// Hidden indices too
         #[arg(short, long)]

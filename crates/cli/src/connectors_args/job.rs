@@ -24,6 +24,7 @@ pub enum JobCommand {
     /// Follow a job until it ends
     Watch(WatchArgs),
     /// Jobs of a connector, newest first
+    #[command(after_help = "Example:\n  connectors job list 7a6b -o json | jq '.[0].status'")]
     List {
         /// Connector id
         connector_id: String,
@@ -32,6 +33,7 @@ pub enum JobCommand {
         output: Output,
     },
     /// One job
+    #[command(after_help = "Example:\n  connectors job view 5f2c")]
     View {
         /// Job id
         job_id: String,
@@ -40,6 +42,9 @@ pub enum JobCommand {
         output: Output,
     },
     /// Ask a job to stop
+    #[command(
+        after_help = "A job that a service runs is `canceling` until that service has seen it.\n\nExample:\n  connectors job cancel 5f2c && connectors job watch 5f2c"
+    )]
     Cancel {
         /// Job id
         job_id: String,

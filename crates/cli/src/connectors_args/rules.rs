@@ -10,11 +10,16 @@ use super::Output;
 #[derive(Debug, Subcommand)]
 pub enum RulesCommand {
     /// The rules in force and the draft
+    #[command(
+        after_help = "Example: change the rules in force\n  connectors rules show 7a6b -o json | jq .active > rules.json\n  connectors rules set 7a6b rules.json && connectors rules preview 7a6b"
+    )]
     Show(RulesTarget),
     /// Store a draft from a JSON file or standard input
     Set(SetRulesArgs),
     /// Check the draft as the service would
-    #[command(after_help = "The exit code is 0 only if the draft is valid.")]
+    #[command(
+        after_help = "The exit code is 0 only if the draft is valid.\n\nExample:\n  connectors rules validate 7a6b"
+    )]
     Validate(RulesTarget),
     /// Count how many documents of the source each rule of the draft would keep or drop
     #[command(

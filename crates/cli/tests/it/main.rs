@@ -4,6 +4,7 @@
 
 mod check;
 mod commands;
+mod completions;
 mod connector;
 mod create;
 mod dir;
@@ -11,6 +12,7 @@ mod embedded;
 mod index;
 mod job;
 mod login;
+mod reference;
 mod rules;
 mod service;
 mod support;
