@@ -46,7 +46,7 @@ impl EsClient {
         }
     }
 
-    /// What of the wanted privileges these credentials lack, as `privilege` or `privilege on index`. Wanted are cluster
+    /// What of the wanted privileges these credentials lack, as `privilege` or `privilege, privilege on index`. Wanted are cluster
     /// privileges, and index privileges with the indices they are wanted on.
     pub async fn missing_privileges(
         &self,
@@ -70,8 +70,11 @@ impl EsClient {
             .collect();
         for (name, privileges) in indices {
             let found = &answer["index"][*name];
-            let lacking = privileges.iter().filter(|privilege| lacks(found, privilege));
-            missing.extend(lacking.map(|privilege| format!("{privilege} on {name}")));
+            let lacking: Vec<&str> =
+                privileges.iter().copied().filter(|privilege| lacks(found, privilege)).collect();
+            if !lacking.is_empty() {
+                missing.push(format!("{} on {name}", lacking.join(", ")));
+            }
         }
         Ok(missing)
     }

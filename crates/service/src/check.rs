@@ -77,7 +77,7 @@ impl Service {
             Ok(server) => server,
             Err(error) => {
                 let fix = "start the cluster, or name another: elasticsearch.host, `connectors login`";
-                found.push(Finding::failed("cluster", error.to_string(), error.hint().unwrap_or(fix)));
+                found.push(Finding::failed("cluster", without_hint(&error), error.hint().unwrap_or(fix)));
                 return found;
             }
         };
@@ -96,6 +96,29 @@ impl Service {
         found
     }
 
+    /// The connector with this id, or all of them; a finding if they cannot be read.
+    pub async fn connectors_to_check(
+        &self,
+        id: Option<&str>,
+    ) -> Result<Vec<Stored<ConnectorDocument>>, Finding> {
+        const CHECK: &str = "connectors";
+        let client = &self.shared.client;
+        let found = async {
+            if let Some(id) = id {
+                return Ok(vec![self.connector(id).await?]);
+            }
+            if !client.index_exists(CONNECTORS_INDEX).await? {
+                return Ok(Vec::new());
+            }
+            client.refresh(CONNECTORS_INDEX).await?;
+            Ok(self.shared.connectors.all().await?)
+        };
+        found.await.map_err(|error: ServiceError| match error {
+            ServiceError::Elasticsearch(error) => refused(CHECK, &error),
+            error => Finding::failed(CHECK, error.to_string(), "connectors connector list"),
+        })
+    }
+
     /// Everything about one connector.
     pub async fn check_connector(&self, connector: &Stored<ConnectorDocument>) -> Vec<Finding> {
         let document = &connector.document;
@@ -105,7 +128,7 @@ impl Service {
                 let own = format!("api_key of connector {} in the service's connectors", connector.id);
                 found.push(credentials(&client, &own).await);
                 found.extend(check_index(&client, connector).await);
-                found.push(check_pipeline(&client, connector).await);
+                found.push(self.check_pipeline(&client, connector).await);
             }
             Err(error) => {
                 found.push(Finding::failed(
@@ -119,6 +142,7 @@ impl Service {
         found.extend(check_schedules(connector));
         found.push(self.check_seen(document));
         found.extend(check_status(connector));
+        found.extend(self.check_unwritten(connector).await);
         found
     }
 
@@ -175,7 +199,7 @@ impl Service {
         let fix = format!("connectors rules set {id}, then connectors rules apply {id}", id = connector.id);
         match crate::rules::validate(active, descriptor, source).await {
             Ok(result) if crate::rules::is_valid(&result) => {
-                Finding::ok("sync rules", format!("{} basic", active.rules.len()))
+                Finding::ok("sync rules", format!("{} besides the default one", active.own_rules()))
             }
             Ok(result) => {
                 let errors: Vec<String> =
@@ -184,6 +208,44 @@ impl Service {
             }
             Err(error) => Finding::failed("sync rules", error.to_string(), fix),
         }
+    }
+
+    async fn check_pipeline(&self, client: &EsClient, connector: &Stored<ConnectorDocument>) -> Finding {
+        const CHECK: &str = "pipeline";
+        let wanted = &connector.document.pipeline;
+        match usable_pipeline(client, &self.shared.client, wanted).await {
+            Ok(usable) if usable.name.is_empty() => {
+                Finding::ok(CHECK, "none: documents are written as they are")
+            }
+            Ok(usable) => Finding::ok(CHECK, usable.name),
+            Err(ServiceError::Elasticsearch(error)) => refused(CHECK, &error),
+            Err(error) => {
+                let fix = format!(
+                    "PUT _ingest/pipeline/{}, or name another in the connector's pipeline",
+                    wanted.name
+                );
+                Finding::failed(CHECK, error.to_string(), fix)
+            }
+        }
+    }
+
+    /// Documents that the newest job could not write: it may have completed nevertheless.
+    async fn check_unwritten(&self, connector: &Stored<ConnectorDocument>) -> Option<Finding> {
+        const CHECK: &str = "documents";
+        let newest = match self.shared.jobs.list(Some(&connector.id), 0, 1).await {
+            Ok(page) => page.jobs.into_iter().next()?,
+            // There may be no index of jobs yet.
+            Err(error) if error.is_not_found() => return None,
+            Err(error) => return Some(refused(CHECK, &error)),
+        };
+        let metadata = &newest.document.metadata;
+        let count = metadata.get("counters")?["dead_letters"].as_u64().filter(|count| *count > 0)?;
+        let reason = metadata.get("dead_letters").and_then(|letters| letters[0]["reason"].as_str());
+        Some(Finding::warning(
+            CHECK,
+            format!("the last sync could not write {count}: {}", reason.unwrap_or("no reason was kept")),
+            format!("connectors job view {}", newest.id),
+        ))
     }
 
     async fn check_licence(&self, connector: &Stored<ConnectorDocument>) -> Finding {
@@ -236,7 +298,7 @@ async fn credentials(client: &EsClient, which: &str) -> Finding {
         Err(error) if error.is_unknown_api() => {
             Finding::skipped(CHECK, "the cluster asks nobody for credentials")
         }
-        Err(error) => Finding::failed(CHECK, error.to_string(), format!("correct {which}")),
+        Err(error) => Finding::failed(CHECK, without_hint(&error), format!("correct {which}")),
     }
 }
 
@@ -246,7 +308,7 @@ async fn permissions(client: &EsClient, cluster: &[&str], indices: &[(&str, &[&s
         Ok(missing) if missing.is_empty() => Finding::ok(CHECK, "all that is needed"),
         Ok(missing) => Finding::failed(
             CHECK,
-            format!("missing: {}", missing.join(", ")),
+            format!("missing: {}", missing.join("; ")),
             "grant them to the role of this user or API key, or use another one",
         ),
         Err(error) if error.is_unknown_api() => Finding::skipped(CHECK, "the cluster has no permissions"),
@@ -255,7 +317,14 @@ async fn permissions(client: &EsClient, cluster: &[&str], indices: &[(&str, &[&s
 }
 
 fn refused(check: &'static str, error: &EsError) -> Finding {
-    Finding::failed(check, error.to_string(), error.hint().unwrap_or("look at the log of the cluster"))
+    Finding::failed(check, without_hint(error), error.hint().unwrap_or("look at the log of the cluster"))
+}
+
+/// An error's text without what to do, which a finding says apart.
+fn without_hint(error: &EsError) -> String {
+    let text = error.to_string();
+    let hint = error.hint().map(|hint| format!(" — {hint}")).unwrap_or_default();
+    text.strip_suffix(&hint).unwrap_or(&text).to_owned()
 }
 
 async fn check_index(client: &EsClient, connector: &Stored<ConnectorDocument>) -> Vec<Finding> {
@@ -278,21 +347,6 @@ async fn check_index(client: &EsClient, connector: &Stored<ConnectorDocument>) -
         Err(error) => refused(CHECK, &error),
     });
     found
-}
-
-async fn check_pipeline(client: &EsClient, connector: &Stored<ConnectorDocument>) -> Finding {
-    const CHECK: &str = "pipeline";
-    let wanted = &connector.document.pipeline;
-    match usable_pipeline(client, wanted).await {
-        Ok(usable) if usable.name.is_empty() => Finding::ok(CHECK, "none: documents are written as they are"),
-        Ok(usable) => Finding::ok(CHECK, usable.name),
-        Err(ServiceError::Elasticsearch(error)) => refused(CHECK, &error),
-        Err(error) => {
-            let fix =
-                format!("PUT _ingest/pipeline/{}, or name another in the connector's pipeline", wanted.name);
-            Finding::failed(CHECK, error.to_string(), fix)
-        }
-    }
 }
 
 fn check_schedules(connector: &Stored<ConnectorDocument>) -> Option<Finding> {

@@ -3,28 +3,31 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use connectors_es_client::protocol_index::{ConnectorIndex, Stored};
+use connectors_es_client::protocol_index::Stored;
 use connectors_protocol::connector::ConnectorDocument;
-use connectors_protocol::indices::CONNECTORS_INDEX;
 use connectors_service::Service;
 use connectors_service::check::{Finding, Verdict};
 use serde_json::{Value, json};
 
 use crate::connectors_args::{CheckArgs, Output};
-use crate::target::Target;
 
 /// Looks at the cluster and at one connector or all. The exit code is 0 only if nothing failed.
-pub async fn run(target: &Target, service: &Service, args: &CheckArgs) -> Result<ExitCode> {
-    let cluster = service.check_cluster().await;
+pub async fn run(service: &Service, args: &CheckArgs) -> Result<ExitCode> {
+    let mut cluster = service.check_cluster().await;
     // Of a cluster that does not answer or does not let us in, nothing further can be asked.
     let reached = cluster.iter().all(|finding| {
         finding.result != Verdict::Failed || !matches!(finding.check, "cluster" | "credentials")
     });
     let mut checked = Vec::new();
     if reached {
-        for connector in connectors(target, service, args.connector_id.as_deref()).await? {
-            let findings = service.check_connector(&connector).await;
-            checked.push((connector, findings));
+        match service.connectors_to_check(args.connector_id.as_deref()).await {
+            Ok(connectors) => {
+                for connector in connectors {
+                    let findings = service.check_connector(&connector).await;
+                    checked.push((connector, findings));
+                }
+            }
+            Err(finding) => cluster.push(finding),
         }
     }
     let all = cluster.iter().chain(checked.iter().flat_map(|(_, findings)| findings));
@@ -38,30 +41,14 @@ pub async fn run(target: &Target, service: &Service, args: &CheckArgs) -> Result
             .collect();
         crate::print_json(&json!({"ok": failed == 0, "cluster": cluster, "connectors": connectors}))?;
     } else {
-        print(&cluster, &checked, reached, failed)?;
+        print(&cluster, &checked, failed)?;
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-async fn connectors(
-    target: &Target,
-    service: &Service,
-    id: Option<&str>,
-) -> Result<Vec<Stored<ConnectorDocument>>> {
-    if let Some(id) = id {
-        return Ok(vec![service.connector(id).await?]);
-    }
-    if !target.client.index_exists(CONNECTORS_INDEX).await? {
-        return Ok(Vec::new());
-    }
-    target.client.refresh(CONNECTORS_INDEX).await?;
-    Ok(ConnectorIndex::new(target.client.clone()).all().await?)
 }
 
 fn print(
     cluster: &[Finding],
     checked: &[(Stored<ConnectorDocument>, Vec<Finding>)],
-    reached: bool,
     failed: usize,
 ) -> Result<()> {
     crate::print_line("cluster")?;
@@ -71,7 +58,7 @@ fn print(
         crate::print_line(&format!("\nconnector {} ({name})", connector.id))?;
         print_findings(findings)?;
     }
-    if reached && checked.is_empty() {
+    if failed == 0 && checked.is_empty() {
         crate::print_line("\nno connectors yet; `connectors connector create` makes one")?;
     }
     crate::print_line("")?;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::table;
+use super::{plain, table};
 use crate::connectors_args::{JobCommand, JobKind, Output, StartArgs};
 use crate::progress::{self, Display};
 use crate::signals;
@@ -166,11 +166,17 @@ fn print(job: &Stored<SyncJobDocument>, output: Output) -> Result<()> {
         return crate::print_json(&shown(job));
     }
     let Value::Object(fields) = shown(job) else { unreachable!("an object literal") };
-    for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
-        crate::print_line(&format!(
-            "{name}: {}",
-            value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-        ))?;
+    for (name, value) in fields.iter().filter(|(name, value)| !value.is_null() && *name != "metadata") {
+        crate::print_line(&format!("{name}: {}", plain(value)))?;
+    }
+    let metadata = &job.document.metadata;
+    let counters = metadata.get("counters").and_then(Value::as_object).into_iter().flatten();
+    for (name, value) in counters.filter(|(name, _)| !fields.contains_key(*name)) {
+        crate::print_line(&format!("{name}: {value}"))?;
+    }
+    for letter in metadata.get("dead_letters").and_then(Value::as_array).into_iter().flatten() {
+        let text = |name: &str| plain(&letter[name]);
+        crate::print_line(&format!("  not written: {}: {}: {}", text("id"), text("type"), text("reason")))?;
     }
     Ok(())
 }

@@ -68,7 +68,7 @@ async fn run_command(args: ConnectorsArgs) -> Result<ExitCode> {
     let result = match &args.command {
         Command::Sync(args) => sync::run(&service, &registry, args).await,
         Command::Search(args) => search::run(&target, args).await.map(done),
-        Command::Check(args) => check::run(&target, &service, args).await,
+        Command::Check(args) => check::run(&service, args).await,
         Command::Connector(command) => connector::run(&target, &service, &registry, command).await.map(done),
         Command::Job(command) => job::run(&target, &service, command).await,
         Command::Rules(command) => rules::run(&service, command).await,

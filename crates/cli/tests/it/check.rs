@@ -105,6 +105,18 @@ async fn what_keeps_a_connector_from_working_is_said_with_what_to_do() {
     assert_eq!(finding(&findings, "index").0, "failed");
     change(json!({"index_name": place.index})).await;
 
+    // A job that completed and left documents out.
+    let job = json!({
+        "connector": {"id": id}, "job_type": "full", "status": "completed", "created_at": "2999-01-01T00:00:00Z",
+        "metadata": {"counters": {"dead_letters": 3}, "dead_letters": [{"reason": "mapper_parsing"}]},
+    });
+    let path = "/.elastic-connectors-sync-jobs/_doc/e2e-unwritten?refresh=true";
+    assert!(server.call(Method::PUT, path, Some(job)).await.0 < 300);
+    let (result, message, fix) = finding(&check_json()["connectors"][0]["findings"], "documents");
+    assert_eq!((result.as_str(), fix.as_str()), ("warning", "connectors job view e2e-unwritten"));
+    assert_eq!(message, "the last sync could not write 3: mapper_parsing");
+    assert!(server.call(Method::DELETE, path, None).await.0 < 300);
+
     // Without an id, all of them are looked at.
     let output = answer(Workplace::command(&config).args(["check", "-o", "json"]), &[]);
     let ids: Vec<Value> =
@@ -180,6 +192,13 @@ async fn permissions_licence_and_credentials_of_a_cluster_with_security() {
         "{}",
         said(&output)
     );
+    let forbid = |asked: &Asked| asked.path.starts_with("/.elastic-connectors").then_some((403, json!({})));
+    let gate = Gate::before(&server.url, forbid);
+    let forbidden_config = place.config(&gate.url(), &json!({"service.heartbeat": 7}));
+    let output = answer(Workplace::command(&forbidden_config).args(["check", "-o", "json"]), &[]);
+    let (result, message, _) = finding(&report(&output)["cluster"], "connectors");
+    assert_eq!((result.as_str(), output.status.code()), ("failed", Some(1)), "{}", said(&output));
+    assert!(message.contains("403"), "{message}");
     let absent_config = place.config("http://127.0.0.1:9", &json!({}));
     let output = answer(Workplace::command(&absent_config).arg("check"), &[]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));

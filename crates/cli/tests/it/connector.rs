@@ -65,9 +65,13 @@ async fn a_connector_is_shown_without_its_secrets() {
     let output = scene.run(&["connector", "show", &scene.id]);
     assert!(output.status.success(), "{}", said(&output));
     let text = out(&output);
-    for part in
-        ["status: connected", "index_name: search-e2e-show", "directory", "(hidden)", "sync rules: 1 active"]
-    {
+    for part in [
+        "status: connected",
+        "index_name: search-e2e-show",
+        "directory",
+        "(hidden)",
+        "sync rules besides the default one: 0 active, 0 in the draft, which is valid",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let json = scene.run(&["connector", "show", &scene.id, "-o", "json"]);
@@ -149,6 +153,45 @@ async fn configuration_is_asked_for_or_given_and_checked_either_way() {
     std::fs::write(&file, r#"{"directory": hunter2}"#).unwrap();
     let output = scene.run(&["connector", "configure", &id, "--from-file", file.to_str().unwrap()]);
     assert!(err(&output).contains(".json:1:") && !said(&output).contains("hunter2"), "{}", said(&output));
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_form_asks_again_hides_secrets_and_leaves_out_what_does_not_apply() {
+    let scene = Scene::new("search-e2e-form").await;
+    let id = scene.id.clone();
+    let files = scene.place.files().display().to_string();
+    let change = async |fields: Value| {
+        let path = format!("/.elastic-connectors/_update/{id}");
+        let (status, answer) =
+            scene.server.call(Method::POST, &path, Some(json!({"doc": {"configuration": fields}}))).await;
+        assert_eq!(status, 200, "{answer}");
+    };
+    // What may not be empty is asked for until it is not.
+    change(json!({"directory": {"value": ""}, "pattern": {"value": "**/*.secret", "sensitive": true}})).await;
+    let output = scene.answer(&["connector", "configure", &id], &["", "", &files, ""]);
+    assert!(output.status.success(), "{}", said(&output));
+    let asked = err(&output);
+    assert_eq!(asked.matches("'Directory' cannot be empty.").count(), 2, "{asked}");
+    // A secret is kept by an empty answer, and never shown.
+    assert!(asked.contains("File pattern [keep]: ") && !asked.contains("*.secret"), "{asked}");
+    assert_eq!(scene.document().await["configuration"]["pattern"]["value"], "**/*.secret");
+    let output = scene.answer(&["connector", "configure", &id, "-o", "json"], &["", "**/*.other"]);
+    assert!(output.status.success() && !said(&output).contains("*.other"), "{}", said(&output));
+    assert_eq!(scene.document().await["configuration"]["pattern"]["value"], "**/*.other");
+    // A field whose condition does not hold is not asked for; once an answer makes it hold, it is.
+    let condition =
+        json!({"pattern": {"sensitive": false, "depends_on": [{"field": "directory", "value": "/"}]}});
+    change(condition).await;
+    let output = scene.answer(&["connector", "configure", &id], &[""]);
+    assert!(output.status.success() && !err(&output).contains("File pattern"), "{}", said(&output));
+    change(json!({"pattern": {"order": 0}})).await;
+    let output = scene.answer(&["connector", "configure", &id, "--no-check"], &["/", "**/*"]);
+    assert!(
+        output.status.success() && err(&output).contains("File pattern [**/*.other]: "),
+        "{}",
+        said(&output)
+    );
     scene.end().await;
 }
 

@@ -46,6 +46,11 @@ impl Filter {
         self.validation.as_ref().map_or(ValidationState::Valid, |result| result.state)
     }
 
+    /// Number of basic rules besides the default one.
+    pub fn own_rules(&self) -> usize {
+        self.rules.iter().filter(|rule| rule.get("id").and_then(Value::as_str) != Some(DEFAULT_RULE)).count()
+    }
+
     /// The advanced rules, if there are any: null, `{}`, `[]` and "" are none.
     pub fn advanced_rules(&self) -> Option<&Value> {
         self.advanced_snippet.get("value").filter(|value| match value {
@@ -284,5 +289,6 @@ mod tests {
         assert_eq!(validate(active, |_| Vec::new()), ValidationResult::valid());
         let rules = BasicRules::parse(&active.rules).unwrap();
         assert!(rules.decide(&Map::new()).include);
+        assert_eq!((active.rules.len(), active.own_rules()), (1, 0));
     }
 }

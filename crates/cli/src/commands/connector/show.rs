@@ -40,7 +40,7 @@ pub async fn run(service: &Service, id: &str, output: Output) -> Result<()> {
     schedule::print(&connector.document, 1)?;
     let rules = &shown["sync_rules"];
     crate::print_line(&format!(
-        "\nsync rules: {} active, {} in the draft, which is {}",
+        "\nsync rules besides the default one: {} active, {} in the draft, which is {}",
         rules["active"],
         rules["draft"],
         plain(&rules["draft_state"])
@@ -60,7 +60,7 @@ fn shown(connector: &Stored<ConnectorDocument>, descriptor: Option<&SourceDescri
         .map(|job_type| (job_type.name().to_owned(), schedule::shown(document, job_type, 1)))
         .collect();
     let count = |filter: Option<&connectors_protocol::filtering::Filter>| {
-        filter.map_or(0, |filter| filter.rules.len() + usize::from(filter.advanced_rules().is_some()))
+        filter.map_or(0, |filter| filter.own_rules() + usize::from(filter.advanced_rules().is_some()))
     };
     json!({
         "id": connector.id,

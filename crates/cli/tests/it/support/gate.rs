@@ -11,6 +11,7 @@ use serde_json::Value;
 pub struct Asked {
     pub method: String,
     pub path: String,
+    pub authorization: String,
     pub body: Value,
 }
 
@@ -63,7 +64,7 @@ fn serve(
     answers: &Answers,
 ) -> std::io::Result<()> {
     let mut reader = BufReader::new(client);
-    let (mut head, mut length) = (String::new(), 0);
+    let (mut head, mut length, mut authorization) = (String::new(), 0, String::new());
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 || line == "\r\n" {
@@ -72,6 +73,9 @@ fn serve(
         let lower = line.to_ascii_lowercase();
         if let Some(value) = lower.strip_prefix("content-length:") {
             length = value.trim().parse().unwrap();
+        }
+        if lower.starts_with("authorization:") {
+            line["authorization:".len()..].trim().clone_into(&mut authorization);
         }
         if !lower.starts_with("connection:") {
             head.push_str(&line);
@@ -83,6 +87,7 @@ fn serve(
     let asked = Asked {
         method: words.next().unwrap_or_default().to_owned(),
         path: words.next().unwrap_or_default().to_owned(),
+        authorization,
         body: serde_json::from_slice(&body).unwrap_or_default(),
     };
     let mut client = reader.into_inner();
