@@ -4,6 +4,20 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+mod connector;
+mod index;
+mod job;
+mod login;
+mod rules;
+
+pub use connector::{
+    ConfigureArgs, ConnectorCommand, CreateArgs, DeleteConnectorArgs, Interval, ScheduleArgs, SettingArgs,
+};
+pub use index::{IndexCommand, IndexTarget};
+pub use job::{JobCommand, JobKind, StartArgs, WatchArgs};
+pub use login::{LoginArgs, LoginMethod};
+pub use rules::{RulesCommand, RulesTarget, SetRulesArgs};
+
 /// How results are printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -22,7 +36,7 @@ pub enum Output {
     disable_version_flag = true,
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "Examples:\n  connectors sync dir --index search-docs --set directory=docs --set pattern='**/*.md'\n  connectors search search-docs \"getting started\"\n  connectors source show dir\n\nWithout --config and without .cli/config.yml or config.yml, everything is kept in the embedded node,\nwhich is started when it does not run yet."
+    after_help = "Examples:\n  connectors sync dir --index search-docs --set directory=docs --set pattern='**/*.md'\n  connectors search search-docs \"getting started\"\n  connectors source show dir\n  connectors login --host https://search.example.com:9200\n  connectors connector create --service-type dir --index-name search-docs --set directory=/srv/docs\n  connectors job start -i CONNECTOR_ID --watch\n  connectors check\n\nWithout --config and without .cli/config.yml or config.yml, everything is kept in the embedded node,\nwhich is started when it does not run yet."
 )]
 pub struct ConnectorsArgs {
     /// Configuration file naming the cluster [default: .cli/config.yml or config.yml, if there is one]
@@ -49,15 +63,45 @@ pub enum Command {
     Sync(SyncArgs),
     /// Search an index
     Search(SearchArgs),
+    /// Save where the cluster is and how to log in, for all other commands
+    Login(LoginArgs),
+    /// Look for what keeps connectors from working, and say what to do
+    Check(CheckArgs),
     /// The sources this program has
     #[command(subcommand)]
     Source(SourceCommand),
-    /// The connectors of the cluster
+    /// Connectors: list, create, show, configure, schedule, delete
     #[command(subcommand)]
     Connector(ConnectorCommand),
-    /// The sync jobs of the cluster
+    /// Sync jobs: start, watch, list, view, cancel
     #[command(subcommand)]
     Job(JobCommand),
+    /// Sync rules: show, set, validate, preview, apply
+    #[command(subcommand)]
+    Rules(RulesCommand),
+    /// Indices: list, clean, delete
+    #[command(subcommand)]
+    Index(IndexCommand),
+    /// Print a script with which a shell completes commands and flags
+    #[command(
+        after_help = "Examples:\n  connectors completions bash > ~/.local/share/bash-completion/completions/connectors\n  connectors completions zsh > ~/.zfunc/_connectors     with ~/.zfunc in fpath, before compinit\n  connectors completions fish > ~/.config/fish/completions/connectors.fish"
+    )]
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+}
+
+/// Shells that can complete our commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU Bash
+    Bash,
+    /// Z shell
+    Zsh,
+    /// fish
+    Fish,
 }
 
 /// `connectors sync`.
@@ -99,6 +143,9 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 
 /// `connectors search`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  connectors search search-notes \"meeting agenda\"\n  connectors search 'search-*' invoice -n 10 -o json | jq '.hits.hits[]._id'"
+)]
 pub struct SearchArgs {
     /// Index, alias or pattern
     pub index: String,
@@ -119,12 +166,14 @@ pub struct SearchArgs {
 #[derive(Debug, Subcommand)]
 pub enum SourceCommand {
     /// Service types and names
+    #[command(after_help = "Example:\n  connectors source list -o json | jq -r '.[].service_type'")]
     List {
         /// Output form
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
     /// Configuration fields of one source
+    #[command(after_help = "Example:\n  connectors source show dir")]
     Show {
         /// Service type
         service_type: String,
@@ -134,63 +183,16 @@ pub enum SourceCommand {
     },
 }
 
-/// `connectors connector`.
-#[derive(Debug, Subcommand)]
-pub enum ConnectorCommand {
-    /// Id, index, service type, status and last sync of each
-    List {
-        /// Output form
-        #[arg(short, long, value_enum, default_value_t)]
-        output: Output,
-    },
-}
+/// `connectors check`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Looked at are the cluster, credentials and permissions, and for each connector its configuration, whether the source answers,\nsync rules, index, pipeline, licence, schedule, when a service last looked after it, and how the last sync ended. Nothing is\nwritten. The exit code is 1 if anything failed; warnings do not count.\n\nExample:\n  connectors check -o json | jq '.connectors[].findings[] | select(.result == \"failed\")'"
+)]
+pub struct CheckArgs {
+    /// Connector id [default: all connectors]
+    pub connector_id: Option<String>,
 
-/// Kinds of sync job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub enum JobKind {
-    /// Everything, deletions too
-    Full,
-    /// What changed since the last sync
-    Incremental,
-    /// Who may see what
-    AccessControl,
-}
-
-/// `connectors job`.
-#[derive(Debug, Subcommand)]
-pub enum JobCommand {
-    /// Ask for a sync; a running service takes it up
-    Start {
-        /// Connector id
-        #[arg(short = 'i', long)]
-        connector_id: String,
-        /// Kind
-        #[arg(short = 't', long, value_enum, default_value = "full")]
-        job_type: JobKind,
-        /// Output form
-        #[arg(short, long, value_enum, default_value_t)]
-        output: Output,
-    },
-    /// Jobs of a connector, newest first
-    List {
-        /// Connector id
-        connector_id: String,
-        /// Output form
-        #[arg(short, long, value_enum, default_value_t)]
-        output: Output,
-    },
-    /// One job
-    View {
-        /// Job id
-        job_id: String,
-        /// Output form
-        #[arg(short, long, value_enum, default_value_t)]
-        output: Output,
-    },
-    /// Ask a job to stop
-    Cancel {
-        /// Job id
-        job_id: String,
-    },
+    /// Output form
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
 }

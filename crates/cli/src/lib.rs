@@ -2,9 +2,12 @@
 
 pub mod commands;
 pub mod connectors_args;
+pub mod files;
 pub mod ingest;
 pub mod ingest_args;
 pub mod progress;
+pub mod prompt;
+pub mod reference;
 mod registry;
 pub mod signals;
 pub mod target;

@@ -1,4 +1,4 @@
-//! What a person sees while a sync runs: a live line on a terminal, a line every few seconds elsewhere.
+//! What a person sees while something runs: a live line on a terminal, a line every few seconds elsewhere.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -22,21 +22,26 @@ pub struct Display {
 impl Display {
     /// Starts showing what `progress` says of the sync into `index`.
     pub fn start(index: &str, progress: watch::Receiver<Progress>) -> Self {
+        Self::lines(index, move |elapsed| line(&progress.borrow(), elapsed))
+    }
+
+    /// Starts showing lines about `subject`, each for the time since the start.
+    pub fn lines(subject: &str, line: impl Fn(Duration) -> String + Send + 'static) -> Self {
         if std::io::stderr().is_terminal() {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             let style =
                 ProgressStyle::with_template("{spinner} {prefix} {wide_msg}").expect("a valid template");
             bar.set_style(style.tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "));
-            bar.set_prefix(index.to_owned());
+            bar.set_prefix(subject.to_owned());
             bar.enable_steady_tick(REDRAW);
             let drawn = bar.clone();
-            let task = tokio::spawn(repeat(REDRAW, progress, move |line| drawn.set_message(line)));
+            let task = tokio::spawn(repeat(REDRAW, line, move |line| drawn.set_message(line)));
             return Self { task, bar: Some(bar) };
         }
-        let index = index.to_owned();
-        let task = tokio::spawn(repeat(LINE_INTERVAL, progress, move |line| {
-            // Standard error is gone: the sync goes on without an audience.
-            let _no_audience = writeln!(std::io::stderr(), "{index}: {line}");
+        let subject = subject.to_owned();
+        let task = tokio::spawn(repeat(LINE_INTERVAL, line, move |line| {
+            // Standard error is gone: the work goes on without an audience.
+            let _no_audience = writeln!(std::io::stderr(), "{subject}: {line}");
         }));
         Self { task, bar: None }
     }
@@ -51,12 +56,11 @@ impl Drop for Display {
     }
 }
 
-async fn repeat(interval: Duration, progress: watch::Receiver<Progress>, show: impl Fn(String)) {
+async fn repeat(interval: Duration, line: impl Fn(Duration) -> String, show: impl Fn(String)) {
     let began = Instant::now();
     loop {
         tokio::time::sleep(interval).await;
-        let line = line(&progress.borrow(), began.elapsed());
-        show(line);
+        show(line(began.elapsed()));
     }
 }
 

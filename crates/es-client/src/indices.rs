@@ -46,6 +46,24 @@ impl EsClient {
         }
     }
 
+    /// Deletes the documents that searches see and a query matches, and lets searches see that they are gone; tells how
+    /// many were deleted. Documents that somebody writes meanwhile stay. An error when a document could not be deleted.
+    pub async fn delete_by_query(&self, index: &str, query: &Value) -> Result<u64, EsError> {
+        let request = EsRequest::new(Method::POST, path([index, "_delete_by_query"]))
+            .query("refresh", "true")
+            .query("conflicts", "proceed")
+            .json(&serde_json::json!({ "query": query }));
+        let answer = self.send(request).await?;
+        let body: Value = answer.json()?;
+        let failures = body["failures"].as_array().map_or(0, Vec::len);
+        if failures > 0 || body["timed_out"] == true {
+            return Err(answer.invalid("not all documents could be deleted: try again"));
+        }
+        body["deleted"]
+            .as_u64()
+            .ok_or_else(|| answer.invalid("the answer does not say how many were deleted"))
+    }
+
     /// Makes everything written so far visible to searches.
     pub async fn refresh(&self, index: &str) -> Result<(), EsError> {
         self.request(Method::POST, &path([index, "_refresh"]), &[], None).await.map(drop)

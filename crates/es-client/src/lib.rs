@@ -18,6 +18,7 @@ mod path;
 pub mod protocol_index;
 mod scan;
 mod search;
+mod security;
 
 pub use bulk::{
     BulkBody, BulkFailure, BulkItem, BulkOp, BulkOpKind, BulkParams, BulkRequest, BulkResponse, BulkResult,
@@ -32,3 +33,4 @@ pub use error::{EsError, EsErrorKind};
 pub use path::path;
 pub use scan::{Scan, ScanHit};
 pub use search::{SearchHit, SearchPage, Total};
+pub use security::ApiKey;

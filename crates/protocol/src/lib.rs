@@ -13,6 +13,7 @@ mod extra;
 pub mod filtering;
 pub mod index_name;
 pub mod indices;
+pub mod language;
 mod lenient;
 pub mod pipeline;
 pub mod schedule;

@@ -201,8 +201,7 @@ impl Service {
             return Err(ServiceError::Setup(format!("{} has no incremental sync", descriptor.name)));
         }
         let client = self.data_client(snapshot.id.as_deref())?;
-        // Whether there is one is not a secret of the connector's key, which need not be allowed to ask.
-        let pipeline = usable_pipeline(&shared.client, &snapshot.pipeline).await?;
+        let pipeline = usable_pipeline(&client, &shared.client, &snapshot.pipeline).await?;
         let source: Arc<dyn DataSource> = self
             .open_source(
                 descriptor,
@@ -239,7 +238,7 @@ impl Service {
     }
 
     /// The client that writes a connector's data.
-    fn data_client(&self, connector_id: Option<&str>) -> Result<EsClient, EsError> {
+    pub(crate) fn data_client(&self, connector_id: Option<&str>) -> Result<EsClient, EsError> {
         let entries = &self.shared.config.connectors;
         let entry = entries.iter().find(|entry| Some(entry.connector_id.as_str()) == connector_id);
         client_for(&self.shared.client, entry.and_then(|entry| entry.api_key.as_ref()))
@@ -342,13 +341,21 @@ impl Service {
 
 /// The job's pipeline settings, as far as the cluster can follow them. A cluster without Elastic's connector templates
 /// (OpenSearch, a plain distribution) lacks the default pipeline: then documents go in as they are. One that somebody
-/// named on purpose must exist.
-async fn usable_pipeline(client: &EsClient, wanted: &Pipeline) -> Result<Pipeline, ServiceError> {
+/// named on purpose must exist. Where a connector's own `client` may not look at pipelines, the `service`'s is asked.
+pub(crate) async fn usable_pipeline(
+    client: &EsClient,
+    service: &EsClient,
+    wanted: &Pipeline,
+) -> Result<Pipeline, ServiceError> {
     if wanted.name.is_empty() {
         return Ok(wanted.clone());
     }
     let request = EsRequest::new(Method::GET, path(["_ingest", "pipeline", &wanted.name])).accept(&[404]);
-    match client.send(request).await {
+    let answer = match client.send(request.clone()).await {
+        Err(error) if error.is_denied() => service.send(request).await,
+        answer => answer,
+    };
+    match answer {
         Ok(answer) if answer.status != 404 => Ok(wanted.clone()),
         Ok(_) if wanted.name == DEFAULT_PIPELINE => {
             tracing::info!(

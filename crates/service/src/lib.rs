@@ -1,22 +1,26 @@
 //! The long-running service: its configuration, its log, and the loops that schedule, run and clean up sync jobs.
 
+pub mod check;
 pub mod cluster;
 pub mod config;
+pub mod configure;
 pub mod logging;
 
 mod cleanup;
+mod create;
 mod error_budget;
 mod job;
 mod jobs;
 mod license;
 mod once;
 mod preflight;
-mod rules;
+pub mod rules;
 mod scheduling;
 mod service;
 mod source;
 mod worker;
 
+pub use create::{CreatedConnector, NewConnector};
 pub use job::{JobEnd, JobOptions};
 pub use service::{Loop, Service, ServiceError};
 

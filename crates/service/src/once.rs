@@ -1,7 +1,6 @@
 //! One-off syncs: what `connectors sync` does with the same documents and rules as the service.
 
 use connectors_es_client::protocol_index::Stored;
-use connectors_protocol::configuration::{Configuration, RawConfiguration, simple_configuration};
 use connectors_protocol::connector::{ConnectorDocument, ConnectorStatus};
 use connectors_protocol::sync_job::{JobStatus, JobType, SyncJobDocument, TriggerMethod};
 use connectors_sdk::SourceDescriptor;
@@ -12,8 +11,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::job::{connector_released, take_over};
-use crate::preflight;
 use crate::service::{Service, ServiceError};
+use crate::{configure, preflight};
 
 impl Service {
     /// Waits for the cluster, checks its version, and makes the protocol's indices when they are missing.
@@ -86,8 +85,20 @@ impl Service {
         let existing = self.existing_connector(service_type, index).await?;
         let connector = draft(descriptor, index, existing.as_ref().map(|stored| &stored.document), settings)?;
         let id = existing.map_or_else(|| "dry-run".to_owned(), |stored| stored.id);
+        self.rehearse(&id, &connector, force, progress, stop).await
+    }
+
+    /// A full sync of a connector as it is given, in which nothing is written or deleted.
+    pub(crate) async fn rehearse(
+        &self,
+        id: &str,
+        connector: &ConnectorDocument,
+        force: bool,
+        progress: watch::Sender<Progress>,
+        stop: CancellationToken,
+    ) -> Result<SyncReport, ServiceError> {
         let job =
-            SyncJobDocument::new(&id, &connector, JobType::Full, TriggerMethod::OnDemand, Timestamp::now())
+            SyncJobDocument::new(id, connector, JobType::Full, TriggerMethod::OnDemand, Timestamp::now())
                 .map_err(|error| ServiceError::Setup(error.to_string()))?;
         let input = self.prepare(&job, &connector.features, stop.child_token()).await?;
         let input = SyncInput { force, dry_run: true, ..input };
@@ -180,23 +191,12 @@ fn draft(
     settings: &[(String, String)],
 ) -> Result<ConnectorDocument, ServiceError> {
     connectors_protocol::index_name::check(index).map_err(|error| ServiceError::Setup(error.to_string()))?;
-    let defaults = simple_configuration(&descriptor.default_configuration().0);
     let mut connector = existing.cloned().unwrap_or_else(|| {
         ConnectorDocument::new(Some(&descriptor.service_type), Some(index), Some(index), Timestamp::now())
     });
-    connector.configuration = connector.configuration.completed(&defaults);
-    for (key, value) in settings {
-        let value = typed(descriptor, key, value)?;
-        if !connector.configuration.set_value(key, value) {
-            let known: Vec<&str> = defaults.0.keys().map(String::as_str).collect();
-            return Err(ServiceError::Setup(format!(
-                "{} has no configuration field \"{key}\"; it has: {}",
-                descriptor.service_type,
-                known.join(", ")
-            )));
-        }
-    }
-    Configuration::parse_with_defaults(&connector.configuration, &defaults)?.check_valid()?;
+    let settings: Vec<(String, Value)> =
+        settings.iter().map(|(key, text)| (key.clone(), Value::String(text.clone()))).collect();
+    connector.configuration = configure::configuration(descriptor, &connector.configuration, &settings)?;
     connector.service_type = Some(descriptor.service_type.clone());
     if existing.is_none() {
         connector.features = descriptor.capabilities.features();
@@ -205,18 +205,4 @@ fn draft(
         connector.status = ConnectorStatus::Configured;
     }
     Ok(connector)
-}
-
-/// A value from the command line in the type of its field, so that it is stored as Kibana would store it.
-fn typed(descriptor: &SourceDescriptor, key: &str, text: &str) -> Result<Value, ServiceError> {
-    let mut one = RawConfiguration::default();
-    let Some(field) = descriptor.fields().iter().find(|field| field.key() == key) else {
-        return Ok(Value::String(text.to_owned()));
-    };
-    let mut properties = field.to_value();
-    properties["value"] = Value::String(text.to_owned());
-    properties["required"] = json!(true);
-    one.0.insert(key.to_owned(), properties);
-    let parsed = Configuration::parse(&one)?;
-    Ok(parsed.get(key).cloned().unwrap_or_default())
 }

@@ -121,15 +121,7 @@ async fn look_after(
         return Ok(None);
     }
     let source = match service
-        .open_source(
-            descriptor,
-            &connector.document.configuration,
-            Surroundings {
-                connector_id: Some(connector.id.clone()),
-                features: connector.document.features.clone(),
-                ..Surroundings::default()
-            },
-        )
+        .open_source(descriptor, &connector.document.configuration, Surroundings::of(&connector))
         .await
     {
         Ok(source) => source,

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use connectors_es_client::protocol_index::Stored;
 use connectors_protocol::configuration::{Configuration, RawConfiguration, simple_configuration};
-use connectors_protocol::connector::Features;
+use connectors_protocol::connector::{ConnectorDocument, Features};
 use connectors_protocol::document_id;
 use connectors_sdk::{DataSource, Limits, SourceContext, SourceDescriptor};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,17 @@ pub(crate) struct Surroundings {
     pub cancel: CancellationToken,
 }
 
+impl Surroundings {
+    /// Those of a stored connector, outside of a job.
+    pub(crate) fn of(connector: &Stored<ConnectorDocument>) -> Self {
+        Self {
+            connector_id: Some(connector.id.clone()),
+            features: connector.document.features.clone(),
+            ..Self::default()
+        }
+    }
+}
+
 /// A connector id as the name of a folder: Elasticsearch allows any text as an id.
 fn folder_name(id: &str) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
@@ -36,7 +48,7 @@ fn folder_name(id: &str) -> String {
 
 impl Service {
     /// The source for a service type.
-    pub(crate) fn descriptor(&self, service_type: &str) -> Result<&Arc<SourceDescriptor>, ServiceError> {
+    pub fn descriptor(&self, service_type: &str) -> Result<&Arc<SourceDescriptor>, ServiceError> {
         self.shared.registry.get(service_type).ok_or_else(|| {
             let known: Vec<&str> =
                 self.shared.registry.iter().map(|source| source.service_type.as_str()).collect();
@@ -50,6 +62,19 @@ impl Service {
     /// Checks a stored configuration and makes the source: field values, the source's own checks, and
     /// whether the third party answers.
     pub(crate) async fn open_source(
+        &self,
+        descriptor: &SourceDescriptor,
+        stored: &RawConfiguration,
+        of: Surroundings,
+    ) -> Result<Box<dyn DataSource>, ServiceError> {
+        let source = self.make_source(descriptor, stored, of)?;
+        source.validate().await?;
+        source.ping().await?;
+        Ok(source)
+    }
+
+    /// Checks what can be checked of a stored configuration without the third party, and makes the source.
+    pub(crate) fn make_source(
         &self,
         descriptor: &SourceDescriptor,
         stored: &RawConfiguration,
@@ -72,9 +97,6 @@ impl Service {
             state_folder: of.connector_id.map(|id| crate::data_folder().join("state").join(folder_name(&id))),
             span: Span::current(),
         };
-        let source = descriptor.create(&configuration, context)?;
-        source.validate().await?;
-        source.ping().await?;
-        Ok(source)
+        Ok(descriptor.create(&configuration, context)?)
     }
 }

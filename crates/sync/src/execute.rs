@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connectors_es_client::{BulkBody, BulkOpKind, BulkParams, EsClient};
-use connectors_protocol::filtering::BasicRules;
+use connectors_protocol::filtering::{BasicRules, RuleMatches};
 use connectors_protocol::indices::access_control_index;
 use connectors_protocol::sync_job::JobType;
 use connectors_sdk::{Inbox, Message, Sink, SourceError};
@@ -41,6 +41,7 @@ pub(crate) struct Completed {
     pub cursor: Option<Value>,
     pub total_documents: Option<u64>,
     pub nothing_changed: bool,
+    pub rule_matches: Option<RuleMatches>,
 }
 
 /// A running job.
@@ -132,7 +133,8 @@ impl Job {
             self.client.refresh(&self.index).await?;
             Some(self.client.count(&self.index, None).await?)
         };
-        Ok(Completed { cursor: intake.cursor, total_documents, nothing_changed: false })
+        let rule_matches = Some(intake.matches);
+        Ok(Completed { cursor: intake.cursor, total_documents, nothing_changed: false, rule_matches })
     }
 
     /// Sends nothing new, and gives requests in flight a moment to be answered, so that their documents are counted.

@@ -40,7 +40,8 @@ pub(crate) struct Intake {
     decisions: Decisions,
     ledger: Arc<Ledger>,
     tally: Tally,
-    matches: RuleMatches,
+    /// Which rule decided about how many documents.
+    pub matches: RuleMatches,
     /// What the index holds; none when the source sends changes.
     pub inventory: Option<Inventory>,
     /// Documents to be written.
@@ -128,13 +129,11 @@ impl Intake {
             document.id = document_id::hash_id(&document.id);
         }
         complete(&mut document, self.decisions.pipeline.as_ref());
-        if !self.decisions.rules.is_empty() {
-            let decision = self.decisions.rules.decide(&document.fields);
-            self.matches.record(decision);
-            if !decision.include {
-                self.tally.filtered += 1;
-                return Ok(());
-            }
+        let decision = self.decisions.rules.decide(&document.fields);
+        self.matches.record(decision);
+        if !decision.include {
+            self.tally.filtered += 1;
+            return Ok(());
         }
         let known = match &mut self.inventory {
             Some(inventory) => {

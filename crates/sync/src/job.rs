@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use connectors_es_client::EsClient;
-use connectors_protocol::filtering::Filter;
+use connectors_protocol::filtering::{Filter, RuleMatches};
 use connectors_protocol::pipeline::Pipeline;
 use connectors_protocol::sync_job::JobType;
 use connectors_sdk::DataSource;
@@ -108,6 +108,8 @@ pub struct SyncReport {
     pub total_documents: Option<u64>,
     /// The cursor the source left; only of a completed job, and only then to be stored.
     pub cursor: Option<Value>,
+    /// Which sync rule decided about how many documents; only of a job that read the source to its end.
+    pub rule_matches: Option<RuleMatches>,
     /// The source said that nothing changed since the cursor, so nothing was read.
     pub nothing_changed: bool,
     /// When the run began.
@@ -159,6 +161,7 @@ pub async fn run(input: SyncInput, progress: watch::Sender<Progress>, tokens: St
         dead_letters: ledger.dead_letters(),
         total_documents: completed.total_documents,
         cursor: completed.cursor,
+        rule_matches: completed.rule_matches,
         nothing_changed: completed.nothing_changed,
         started_at: ledger.started_at(),
         finished_at: Timestamp::now(),

@@ -30,5 +30,6 @@ pub use dead_letters::DeadLetter;
 pub use error::SyncError;
 pub use job::{Outcome, StopTokens, SyncInput, SyncReport, run};
 pub use monitor::{ErrorLimits, TooManyErrors};
+pub use new_index::create_content_index;
 pub use options::SyncOptions;
 pub use progress::{Phase, Progress, Totals};

@@ -1,7 +1,24 @@
 //! The index a job makes if there is none.
 
-use connectors_es_client::EsClient;
+use connectors_es_client::{EsClient, EsError};
+use connectors_protocol::language;
 use serde_json::{Map, Value, json};
+
+/// Makes a content index as a first job would, before there is one; tells whether it was made now. `known` are the fields
+/// whose types the source knows. With a language (a code of [`language`]), texts are analyzed in it unless their field
+/// says otherwise.
+pub async fn create_content_index(
+    client: &EsClient,
+    index: &str,
+    known: Map<String, Value>,
+    language: Option<&str>,
+) -> Result<bool, EsError> {
+    let mut body = body(client, index, known).await;
+    if let Some(analyzer) = language.and_then(language::analyzer) {
+        body["settings"]["analysis"] = json!({"analyzer": {"default": {"type": analyzer}}});
+    }
+    client.create_index(index, &body).await
+}
 
 /// Body of the request that makes the index: on one machine without replicas, on more with one; the fields that every
 /// document has; and the fields whose types the source knows, so that the first documents need no change of the mapping.

@@ -1,7 +1,12 @@
 //! The verbs of `connectors`, one file each.
 
+pub mod check;
+pub mod completions;
 pub mod connector;
+pub mod index;
 pub mod job;
+pub mod login;
+pub mod rules;
 pub mod search;
 pub mod source;
 pub mod sync;
@@ -9,7 +14,9 @@ pub mod sync;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use connectors_service::Service;
 use connectors_service::logging::{self, Level};
+use serde_json::Value;
 
 use crate::connectors_args::{Command, ConnectorsArgs};
 use crate::target::{self, Target};
@@ -37,6 +44,15 @@ pub async fn run(args: ConnectorsArgs) -> ExitCode {
 }
 
 async fn run_command(args: ConnectorsArgs) -> Result<ExitCode> {
+    if let Command::Completions { shell } = &args.command {
+        completions::run(*shell)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Command::Login(login) = &args.command {
+        // Before any configuration is read: a broken one is what a new login repairs.
+        login::run(args.config.as_deref(), login).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let config = target::configuration(args.config.as_deref(), &USUAL_FILES)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -47,12 +63,18 @@ async fn run_command(args: ConnectorsArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let target = Target::open(config, "cli").await?;
+    let service = Service::new(target.config.clone(), target.client.clone(), registry.clone());
+    let done = |()| ExitCode::SUCCESS;
     let result = match &args.command {
-        Command::Sync(args) => sync::run(&target, registry, args).await,
-        Command::Search(args) => search::run(&target, args).await.map(|()| ExitCode::SUCCESS),
-        Command::Connector(command) => connector::run(&target, command).await.map(|()| ExitCode::SUCCESS),
-        Command::Job(command) => job::run(&target, command).await.map(|()| ExitCode::SUCCESS),
-        Command::Source(_) => Ok(ExitCode::SUCCESS),
+        Command::Sync(args) => sync::run(&service, &registry, args).await,
+        Command::Search(args) => search::run(&target, args).await.map(done),
+        Command::Check(args) => check::run(&service, args).await,
+        Command::Connector(command) => connector::run(&target, &service, &registry, command).await.map(done),
+        Command::Job(command) => job::run(&target, &service, command).await,
+        Command::Rules(command) => rules::run(&service, command).await,
+        Command::Index(command) => index::run(&target, command).await.map(done),
+        // Done before anything was opened.
+        Command::Source(_) | Command::Login(_) | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
     };
     target.close().await;
     result
@@ -75,4 +97,13 @@ pub(crate) fn table(heading: &[&str], rows: &[Vec<String>]) -> Result<()> {
         crate::print_line(&line(&mut row.iter().map(String::as_str)))?;
     }
     Ok(())
+}
+
+/// A JSON value as a person reads it.
+pub(crate) fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }

@@ -15,23 +15,21 @@ use tokio_util::sync::CancellationToken;
 use super::source::unknown_source;
 use crate::connectors_args::{Output, SyncArgs};
 use crate::progress::{self, Display};
-use crate::target::Target;
 
 /// From one look at a job that another service runs to the next.
 const FOLLOW: Duration = Duration::from_millis(500);
 
 /// Runs one full sync. The exit code is 0 only if it completed.
-pub async fn run(target: &Target, registry: Registry, args: &SyncArgs) -> Result<ExitCode> {
+pub async fn run(service: &Service, registry: &Registry, args: &SyncArgs) -> Result<ExitCode> {
     if registry.get(&args.service_type).is_none() {
-        bail!("{}", unknown_source(&registry, &args.service_type));
+        bail!("{}", unknown_source(registry, &args.service_type));
     }
-    let service = Service::new(target.config.clone(), target.client.clone(), registry);
     service.ready().await?;
     let stop = CancellationToken::new();
     let on_signal = tokio::spawn(crate::signals::cancel_on_signal(stop.clone()));
     let began = Instant::now();
     let summary =
-        if args.dry_run { dry_run(&service, args, stop).await } else { sync(&service, args, stop).await };
+        if args.dry_run { dry_run(service, args, stop).await } else { sync(service, args, stop).await };
     on_signal.abort();
     let summary = summary?;
     print(&summary, args, began.elapsed())?;

@@ -2,9 +2,18 @@
 //!
 //! They run on an embedded node of their own, or on the server named by `CONNECTORS_TEST_URL` (`make ftest NAME=dir`).
 
+mod check;
 mod commands;
+mod completions;
+mod connector;
+mod create;
 mod dir;
 mod embedded;
+mod index;
+mod job;
 mod kinds;
+mod login;
+mod reference;
+mod rules;
 mod service;
 mod support;

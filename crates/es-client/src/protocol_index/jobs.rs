@@ -5,7 +5,7 @@ use connectors_protocol::sync_job::{JobStatus, JobType, SyncJobDocument};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{ConnectorIndex, Stored, SyncJobIndex};
+use super::{ConnectorIndex, ProtocolDocument, Stored, SyncJobIndex};
 use crate::error::EsError;
 
 /// One page of a connector's jobs.
@@ -72,6 +72,14 @@ impl SyncJobIndex {
         let newest_first = json!([{"created_at": {"order": "desc", "unmapped_type": "date"}}]);
         let page = self.page(&query, &newest_first, from, size).await?;
         Ok(JobPage { jobs: page.documents, total: page.total })
+    }
+
+    /// Deletes all jobs of a connector; tells how many there were.
+    pub async fn delete_of(&self, connector_id: &str) -> Result<u64, EsError> {
+        let alias = <SyncJobDocument as ProtocolDocument>::ALIAS;
+        // What was written a moment ago is deleted as well.
+        self.client.refresh(alias).await?;
+        self.client.delete_by_query(alias, &json!({"term": {"connector.id": connector_id}})).await
     }
 
     async fn in_status(

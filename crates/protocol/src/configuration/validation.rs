@@ -114,21 +114,25 @@ impl Configuration {
     pub fn check_valid(&self) -> Result<(), ConfigurationError> {
         let mut errors = Vec::new();
         for field in self.fields() {
-            if !self.dependencies_hold(field)? {
-                continue;
-            }
-            if field.required && field.is_empty() {
-                errors.push(format!("'{}' cannot be empty.", field.label));
-                continue;
-            }
-            if is_empty(field.effective()) {
-                continue;
-            }
+            errors.extend(self.field_errors(field)?);
+        }
+        if errors.is_empty() { Ok(()) } else { Err(ConfigurationError::Invalid(errors)) }
+    }
+
+    /// What [`check_valid`](Self::check_valid) has to say about one field: nothing while its dependencies do not hold.
+    pub fn field_errors(&self, field: &Field) -> Result<Vec<String>, ConfigurationError> {
+        let mut errors = Vec::new();
+        if !self.dependencies_hold(field)? {
+            return Ok(errors);
+        }
+        if field.required && field.is_empty() {
+            errors.push(format!("'{}' cannot be empty.", field.label));
+        } else if !is_empty(field.effective()) {
             for validation in &field.validations {
                 validation.check(field, &mut errors);
             }
         }
-        if errors.is_empty() { Ok(()) } else { Err(ConfigurationError::Invalid(errors)) }
+        Ok(errors)
     }
 
     /// Whether every `depends_on` entry of the field is met. A form may write the expected value as text ("true"), so

@@ -46,6 +46,11 @@ impl Filter {
         self.validation.as_ref().map_or(ValidationState::Valid, |result| result.state)
     }
 
+    /// Number of basic rules besides the default one.
+    pub fn own_rules(&self) -> usize {
+        self.rules.iter().filter(|rule| rule.get("id").and_then(Value::as_str) != Some(DEFAULT_RULE)).count()
+    }
+
     /// The advanced rules, if there are any: null, `{}`, `[]` and "" are none.
     pub fn advanced_rules(&self) -> Option<&Value> {
         self.advanced_snippet.get("value").filter(|value| match value {
@@ -134,6 +139,26 @@ impl Filtering {
     /// The rules jobs of the default domain use.
     pub fn active(&self) -> Option<&Filter> {
         self.default_domain().map(|entry| &entry.active)
+    }
+
+    /// The rules people edit, of the default domain.
+    pub fn draft(&self) -> Option<&Filter> {
+        self.default_domain().map(|entry| &entry.draft)
+    }
+
+    /// These rules with another draft in the default domain, which is made where it is missing.
+    #[must_use]
+    pub fn with_draft(mut self, draft: Filter) -> Self {
+        match self.0.iter_mut().find(|entry| entry.domain == DEFAULT_DOMAIN) {
+            Some(entry) => entry.draft = draft,
+            None => self.0.push(DomainFiltering {
+                domain: default_domain(),
+                active: Filter::default(),
+                draft,
+                extra: Extra::default(),
+            }),
+        }
+        self
     }
 
     /// The draft to validate: the default domain's, if somebody edited it since it was last validated.
@@ -245,11 +270,25 @@ mod tests {
     }
 
     #[test]
+    fn a_draft_is_replaced_or_made_and_the_active_rules_stay() {
+        let draft: Filter = serde_json::from_value(json!({"rules": [7]})).unwrap();
+        let stored = filtering(json!([{"domain": "OTHER"}, {"domain": "DEFAULT", "active": {"rules": [2]}}]));
+        let changed = stored.with_draft(draft.clone());
+        assert_eq!(changed.draft(), Some(&draft));
+        assert_eq!(changed.active().unwrap().rules, [json!(2)]);
+        assert_eq!(changed.0.len(), 2);
+        let made = Filtering::default().with_draft(draft.clone());
+        assert_eq!(made.draft(), Some(&draft));
+        assert!(made.active().unwrap().rules.is_empty());
+    }
+
+    #[test]
     fn the_initial_rules_are_valid_and_let_everything_through() {
         let initial = Filtering::initial(Timestamp::UNIX_EPOCH);
         let active = initial.active().unwrap();
         assert_eq!(validate(active, |_| Vec::new()), ValidationResult::valid());
         let rules = BasicRules::parse(&active.rules).unwrap();
         assert!(rules.decide(&Map::new()).include);
+        assert_eq!((active.rules.len(), active.own_rules()), (1, 0));
     }
 }

@@ -3,6 +3,7 @@
 //! Bad input is refused with file, line and key; keys nobody reads are warned about with the nearest known key.
 
 mod document;
+pub mod entry;
 mod reader;
 #[cfg(test)]
 mod tests;

@@ -121,6 +121,7 @@ async fn a_source_without_changes_is_not_read() {
     assert!(matches!(report.outcome, Outcome::Completed) && report.nothing_changed);
     assert_eq!(report.cursor, Some(json!({"at": 7})));
     assert_eq!((report.counters.docs_extracted, fake.lock().indices.len()), (0, 0));
+    assert_eq!(report.rule_matches, None, "nothing was decided");
 }
 
 #[tokio::test]
@@ -140,12 +141,16 @@ async fn rules_leave_documents_out_and_delete_them() {
     assert!(matches!(report.outcome, Outcome::Completed), "{report:?}");
     let counters = &report.counters;
     assert_eq!((counters.docs_filtered, counters.docs_unchanged, counters.deleted), (1, 3, 1));
+    let matches = report.rule_matches.as_ref().unwrap();
+    assert_eq!(matches.counts().collect::<Vec<_>>(), [("r", 1), ("DEFAULT", 3)]);
     assert_eq!(fake.ids("docs"), ["000000", "000001", "000003"]);
     assert_eq!(source.asked.lock().unwrap()[1], json!({"documents": {"only": "these"}}));
 
     let unruly =
         SyncInput { filter, apply_basic_rules: false, ..input(&fake, Listed::documents(documents(4, T1))) };
-    assert_eq!(sync(unruly).await.counters.docs_filtered, 0);
+    let report = sync(unruly).await;
+    assert_eq!(report.counters.docs_filtered, 0);
+    assert_eq!(report.rule_matches.unwrap().counts().collect::<Vec<_>>(), [("DEFAULT", 4)]);
     let mut wrong = input(&fake, Listed::documents(documents(4, T1)));
     wrong.filter.rules = vec![json!({"id": "r", "order": 1})];
     let Outcome::Failed(error) = sync(wrong).await.outcome else { panic!("a wrong rule was applied") };

@@ -1,6 +1,7 @@
 //! A server to write to, the programs, and a door between them that can be closed.
 
 mod door;
+mod gate;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub use door::Door;
+pub use gate::{Asked, Gate};
 
 /// An Elasticsearch or an embedded node. What a test makes there has its own name, so that tests can share a server.
 pub struct Server {
@@ -250,6 +252,19 @@ impl Workplace {
         assert!(output.status.success(), "{}", said(&output));
         report(&output)
     }
+}
+
+/// Runs a command with these lines on its standard input: what a person would type.
+pub fn answer(command: &mut Command, lines: &[&str]) -> Output {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut text = lines.join("\n");
+    if !lines.is_empty() {
+        text.push('\n');
+    }
+    // A command that asks nothing may end before it is answered.
+    let _unread = std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes());
+    child.wait_with_output().unwrap()
 }
 
 /// Standard output as JSON.

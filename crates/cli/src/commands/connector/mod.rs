@@ -1,23 +1,46 @@
 //! `connectors connector`.
 
+mod configure;
+mod create;
+mod delete;
+mod schedule;
+mod show;
+
 use anyhow::Result;
 use connectors_es_client::protocol_index::ConnectorIndex;
 use connectors_protocol::indices::CONNECTORS_INDEX;
+use connectors_sdk::Registry;
+use connectors_service::Service;
 use serde_json::{Value, json};
 
 use super::table;
 use crate::connectors_args::{ConnectorCommand, Output};
 use crate::target::Target;
 
-/// Lists the connectors.
-pub async fn run(target: &Target, command: &ConnectorCommand) -> Result<()> {
-    let ConnectorCommand::List { output } = command;
+/// Lists, shows and changes connectors.
+pub async fn run(
+    target: &Target,
+    service: &Service,
+    registry: &Registry,
+    command: &ConnectorCommand,
+) -> Result<()> {
     let index = ConnectorIndex::new(target.client.clone());
     index.ensure().await?;
+    match command {
+        ConnectorCommand::List { output } => list(target, &index, *output).await,
+        ConnectorCommand::Create(args) => create::run(service, registry, args).await,
+        ConnectorCommand::Show { connector_id, output } => show::run(service, connector_id, *output).await,
+        ConnectorCommand::Configure(args) => configure::run(service, args).await,
+        ConnectorCommand::Schedule(args) => schedule::run(service, &index, args).await,
+        ConnectorCommand::Delete(args) => delete::run(target, service, &index, args).await,
+    }
+}
+
+async fn list(target: &Target, index: &ConnectorIndex, output: Output) -> Result<()> {
     // A search may be a refresh behind what just happened.
     target.client.refresh(CONNECTORS_INDEX).await?;
     let connectors = index.all().await?;
-    if *output == Output::Json {
+    if output == Output::Json {
         let list: Vec<Value> = connectors
             .iter()
             .map(|connector| {
