@@ -11,6 +11,7 @@ use crate::error::{ApiError, Result};
 use crate::http::{Credential, ServerHandle, ServerOptions, StartError, TlsFiles, bind};
 use crate::lock::{FolderLock, LockError};
 use crate::rest;
+use crate::rest::connector::NameLock;
 use crate::search::Contexts;
 
 /// The state all handlers share.
@@ -30,6 +31,8 @@ pub struct Node {
     pub cluster: Arc<Cluster>,
     /// Points in time and scrolls.
     pub contexts: Arc<Contexts>,
+    /// Held while a content index is given to a connector.
+    pub connector_names: NameLock,
 }
 
 /// How a node is started.
@@ -103,6 +106,7 @@ impl Node {
             address: server.address(),
             cluster,
             contexts: Arc::new(Contexts::default()),
+            connector_names: NameLock::default(),
         });
         let server = server.serve(rest::router(), node.clone());
         lock.publish(server.url())?;

@@ -246,7 +246,8 @@ async fn read(
     Ok((index, id, found, filter))
 }
 
-async fn get_one(index: &Arc<Index>, id: &str) -> Result<Option<StoredDocument>> {
+/// A realtime read of one document.
+pub(super) async fn get_one(index: &Arc<Index>, id: &str) -> Result<Option<StoredDocument>> {
     index.counters.gets.fetch_add(1, Ordering::Relaxed);
     let (index, id) = (index.clone(), id.to_owned());
     blocking(move || index.rows().get(&id)).await

@@ -6,6 +6,7 @@ mod bulk;
 mod by_query;
 mod cat;
 mod cluster;
+pub mod connector;
 mod cursors;
 mod documents;
 mod field_caps;
@@ -33,6 +34,7 @@ pub fn router() -> Router<Node> {
         by_query::routes(),
         cat::routes(),
         cluster::routes(),
+        connector::routes(),
         cursors::routes(),
         documents::routes(),
         field_caps::routes(),

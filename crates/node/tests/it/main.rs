@@ -1,6 +1,7 @@
 //! Integration tests of the embedded node, all over its HTTP API.
 
 mod bulk;
+mod connectors;
 mod documents;
 mod indices;
 mod kill;
