@@ -7,4 +7,5 @@ mod indices;
 mod kill;
 mod scenarios;
 mod search;
+mod security;
 mod server;
