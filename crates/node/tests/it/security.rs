@@ -535,7 +535,8 @@ async fn searches_kept_open_belong_to_who_opened_them() {
     }
     let (_, opened) = reader.call("POST", "/sa-1/_search?scroll=1m", json!({ "size": 1 })).await;
     let id = json!({ "scroll_id": opened["_scroll_id"] });
-    assert_eq!(reader.call("POST", "/_search/scroll", id.clone()).await.0, 200);
+    let next = json!({ "scroll_id": opened["_scroll_id"], "scroll": "1m" });
+    assert_eq!(reader.call("POST", "/_search/scroll", next).await.0, 200);
     assert_eq!(reader.call("DELETE", "/_search/scroll", id).await.0, 200);
     assert_eq!(reader.call("DELETE", "/_pit", json!({ "id": own["id"] })).await.0, 200);
     server.admin().call("DELETE", "/_pit", json!({ "id": pit["id"] })).await;
