@@ -18,6 +18,7 @@ mod node;
 pub mod query;
 pub mod rest;
 pub mod search;
+pub mod security;
 pub mod store;
 pub mod templates;
 

@@ -11,7 +11,9 @@ use crate::error::{ApiError, Result};
 use crate::http::{Credential, ServerHandle, ServerOptions, StartError, TlsFiles, bind};
 use crate::lock::{FolderLock, LockError};
 use crate::rest;
+use crate::rest::connector::NameLock;
 use crate::search::Contexts;
+use crate::security::Keys;
 
 /// The state all handlers share.
 #[derive(Debug)]
@@ -30,6 +32,10 @@ pub struct Node {
     pub cluster: Arc<Cluster>,
     /// Points in time and scrolls.
     pub contexts: Arc<Contexts>,
+    /// API keys.
+    pub keys: Arc<Keys>,
+    /// Held while a content index is given to a connector.
+    pub connector_names: NameLock,
 }
 
 /// How a node is started.
@@ -91,10 +97,11 @@ impl Node {
             let lock = FolderLock::acquire(&path)?;
             let cluster = Cluster::open(&path).map_err(NodeError::Data)?;
             let ids = identity(&cluster).map_err(NodeError::Data)?;
-            Ok::<_, NodeError>((lock, cluster, ids))
+            let keys = Keys::open(cluster.clone()).map_err(NodeError::Data)?;
+            Ok::<_, NodeError>((lock, cluster, Arc::new(keys), ids))
         });
         let opened = opened.await.map_err(|error| NodeError::Data(ApiError::internal(error)))?;
-        let (lock, cluster, (cluster_uuid, node_id)) = opened?;
+        let (lock, cluster, keys, (cluster_uuid, node_id)) = opened?;
         let node = Arc::new(Self {
             name: "embedded".to_owned(),
             cluster_name: "connectors".to_owned(),
@@ -103,8 +110,10 @@ impl Node {
             address: server.address(),
             cluster,
             contexts: Arc::new(Contexts::default()),
+            keys: keys.clone(),
+            connector_names: NameLock::default(),
         });
-        let server = server.serve(rest::router(), node.clone());
+        let server = server.with_keys(keys).serve(rest::router(), node.clone());
         lock.publish(server.url())?;
         Ok(NodeHandle { server, node, lock })
     }

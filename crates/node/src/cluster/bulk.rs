@@ -12,9 +12,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::update::{UpdateBody, merge};
 use super::{BUDGET_UNIT, Cluster, WRITE_BUDGET_BYTES, blocking, new_id};
 use crate::error::{ApiError, Result};
+use crate::http::Identity;
 use crate::index::{Index, IndexDocument, IndexState};
 use crate::ingest::{self, IngestDocument};
 use crate::mapping::{Parsed, over_limit};
+use crate::security::check_redirect;
 use crate::store::{Change, Condition, WriteOp, live_row};
 
 /// Bytes of documents that are read, committed and answered together; larger requests go on with the next.
@@ -73,6 +75,8 @@ pub struct BulkOp {
     pub require_alias: bool,
     /// `pipeline`; `None` is the index's default.
     pub pipeline: Option<String>,
+    /// Who writes: a pipeline may send the document to an index its writer may not use.
+    pub by: Identity,
 }
 
 impl BulkOp {
@@ -86,6 +90,7 @@ impl BulkOp {
             condition: Condition::Any,
             require_alias: false,
             pipeline: None,
+            by: Identity::Anonymous,
         }
     }
 }
@@ -197,6 +202,7 @@ struct Work {
     routing: Option<String>,
     condition: Condition,
     pipeline: Option<String>,
+    by: Identity,
     tries: u32,
 }
 
@@ -240,6 +246,7 @@ impl Cluster {
                     routing: op.routing,
                     condition: op.condition,
                     pipeline: op.pipeline,
+                    by: op.by,
                     tries: 0,
                 }),
                 Err(error) => {
@@ -514,17 +521,17 @@ impl Cluster {
             None => meta.pipeline("default_pipeline"),
         };
         if let Some(name) = first
-            && !self.run_pipeline(&name, target)?
+            && !self.run_pipeline(&name, target, &work.by)?
         {
             return Ok(false);
         }
         match target.index.settings().pipeline("final_pipeline") {
-            Some(name) => self.run_pipeline(&name, target),
+            Some(name) => self.run_pipeline(&name, target, &work.by),
             None => Ok(true),
         }
     }
 
-    fn run_pipeline(&self, name: &str, target: &mut Target) -> Result<bool> {
+    fn run_pipeline(&self, name: &str, target: &mut Target, by: &Identity) -> Result<bool> {
         if !self.pipelines.contains(name) {
             return Err(ApiError::illegal_argument(format!("pipeline with id [{name}] does not exist")));
         }
@@ -553,6 +560,7 @@ impl Cluster {
                     target.id = id;
                 }
                 if document.index != target.index.name() {
+                    check_redirect(self, by, &document.index)?;
                     target.index = self.write_target(&document.index, false)?;
                 }
                 Ok(true)

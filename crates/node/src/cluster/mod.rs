@@ -28,9 +28,9 @@ pub(crate) use meta::{
     TIER_PREFERENCE, check_setting_name, flat_settings, printed as settings_text, settings_tree,
     shown as text_of,
 };
-pub(crate) use names::check_alias as check_alias_name;
+pub(crate) use names::{check_alias as check_alias_name, check_index as check_index_name};
 pub use resolve::{IndicesOptions, Resolved};
-pub use update::{UpdateBody, validation};
+pub use update::{UpdateBody, merge as merge_document, validation};
 
 use crate::analysis::Analyzers;
 use crate::error::{ApiError, Result};

@@ -1,6 +1,6 @@
 //! From index expressions (`a,logs-*,-logs-old,_all`) to indexes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -129,6 +129,22 @@ impl Cluster {
             .collect())
     }
 
+    /// The indexes and aliases a pattern stands for, by name.
+    pub fn names_like(&self, pattern: &str, options: IndicesOptions) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for (name, index) in self.indexes().iter() {
+            let meta = index.settings();
+            if simple_match(pattern, name) && shows(pattern, name, meta.hidden(), options) {
+                names.insert(name.clone());
+            }
+            let aliases = meta.aliases.iter().filter(|(alias, body)| {
+                simple_match(pattern, alias) && shows(pattern, alias, body.is_hidden == Some(true), options)
+            });
+            names.extend(aliases.map(|(alias, _)| alias.clone()));
+        }
+        names
+    }
+
     /// The one index a document API reads from (`GET /name/_doc/id`).
     ///
     /// # Errors
@@ -187,23 +203,24 @@ fn no_alias(target: &str) -> ApiError {
     .with("index", json!(target))
 }
 
+/// Whether a pattern stands for a name that it matches.
+fn shows(pattern: &str, name: &str, hidden: bool, options: IndicesOptions) -> bool {
+    if hidden {
+        options.expand_hidden || (options.expand_open && pattern.starts_with('.') && name.starts_with('.'))
+    } else {
+        options.expand_open
+    }
+}
+
 fn expand(indexes: &BTreeMap<String, Arc<Index>>, pattern: &str, options: IndicesOptions, found: &mut Found) {
-    let shows = |name: &str, hidden: bool| {
-        if hidden {
-            options.expand_hidden
-                || (options.expand_open && pattern.starts_with('.') && name.starts_with('.'))
-        } else {
-            options.expand_open
-        }
-    };
     for (name, index) in indexes {
         let meta = index.settings();
-        if simple_match(pattern, name) && shows(name, meta.hidden()) {
+        if simple_match(pattern, name) && shows(pattern, name, meta.hidden(), options) {
             found.insert(name.clone(), (index.clone(), None));
             continue;
         }
         for (alias, body) in &meta.aliases {
-            if simple_match(pattern, alias) && shows(alias, body.is_hidden == Some(true)) {
+            if simple_match(pattern, alias) && shows(pattern, alias, body.is_hidden == Some(true), options) {
                 add(found, index, body.filter.as_ref());
             }
         }

@@ -4,6 +4,8 @@
 //! web page cannot reach it through DNS rebinding or a cross-site request. With credentials every request needs them.
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
@@ -11,6 +13,7 @@ use serde_json::json;
 
 use super::response::{Refusal, Response};
 use crate::error::ApiError;
+use crate::security::ApiKey;
 
 /// One way to be let in.
 #[derive(Debug, Clone)]
@@ -31,10 +34,21 @@ pub enum Credential {
     },
 }
 
+/// Knows API keys that were made while the server ran.
+pub trait ApiKeys: std::fmt::Debug + Send + Sync {
+    /// The key of an id and its secret.
+    ///
+    /// # Errors
+    /// Why it lets nobody in, in Elasticsearch's words.
+    fn verify(&self, id: &str, secret: &str) -> Result<Arc<ApiKey>, String>;
+}
+
 /// The rules of one server.
 #[derive(Debug)]
 pub(super) struct Access {
     pub credentials: Vec<Credential>,
+    /// Keys beside the credentials the server is started with.
+    pub keys: Option<Arc<dyn ApiKeys>>,
     /// Port the server is bound to.
     pub port: u16,
 }
@@ -47,8 +61,19 @@ pub enum Identity {
     Anonymous,
     /// A user of basic authentication.
     User(String),
-    /// An API key, by its id.
+    /// An API key the node was started with, by its id. It may do everything.
     ApiKey(String),
+    /// An API key that was made through the API.
+    Key(Arc<ApiKey>),
+}
+
+impl Identity {
+    /// Remembers that this identity opened a scroll or point in time.
+    pub fn opened(&self, search: &str) {
+        if let Self::Key(key) = self {
+            key.opened(search);
+        }
+    }
 }
 
 impl Access {
@@ -88,8 +113,12 @@ impl Access {
             )));
         };
         let (scheme, token) = given.trim().split_once(' ').unwrap_or((given, ""));
+        let is_key = scheme.eq_ignore_ascii_case("apikey");
         let decoded = STANDARD.decode(token.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let Some((name, secret)) = decoded.as_deref().and_then(|text| text.split_once(':')) else {
+            if is_key && self.keys.is_some() {
+                return Err(bad_key("invalid ApiKey value"));
+            }
             return Err(unauthorized(&format!(
                 "invalid [{scheme}] authorization header for REST request [{path}]"
             )));
@@ -108,6 +137,9 @@ impl Access {
                 identity = Some(found);
             }
         }
+        if let (None, true, Some(keys)) = (&identity, is_key, &self.keys) {
+            return keys.verify(name, secret).map(Identity::Key).map_err(|reason| bad_key(&reason));
+        }
         identity.ok_or_else(|| {
             unauthorized(&if scheme.eq_ignore_ascii_case("basic") {
                 format!("unable to authenticate user [{name}] for REST request [{path}]")
@@ -119,7 +151,7 @@ impl Access {
 }
 
 /// Compares in a time that depends on the length of `given` only.
-fn same(expected: &str, given: &str) -> bool {
+pub(crate) fn same(expected: &str, given: &str) -> bool {
     let (expected, given) = (expected.as_bytes(), given.as_bytes());
     let mut difference = u8::from(expected.len() != given.len());
     for (at, byte) in given.iter().enumerate() {
@@ -134,9 +166,21 @@ fn forbidden(reason: &str) -> Refusal {
 }
 
 fn unauthorized(reason: &str) -> Refusal {
+    challenge(ApiError::new(StatusCode::UNAUTHORIZED, "security_exception", reason))
+}
+
+/// 401 for an API key that lets nobody in.
+fn bad_key(reason: &str) -> Refusal {
+    let text = "unable to authenticate with provided credentials and anonymous access is not allowed for this request";
+    challenge(
+        ApiError::new(StatusCode::UNAUTHORIZED, "security_exception", text)
+            .with("additional_unsuccessful_credentials", json!(format!("API key: {reason}"))),
+    )
+}
+
+fn challenge(error: ApiError) -> Refusal {
     const BASIC: &str = "Basic realm=\"security\", charset=\"UTF-8\"";
-    let error = ApiError::new(StatusCode::UNAUTHORIZED, "security_exception", reason)
-        .with("header", json!({ "WWW-Authenticate": [BASIC, "ApiKey"] }));
+    let error = error.with("header", json!({ "WWW-Authenticate": [BASIC, "ApiKey"] }));
     Response::from(error)
         .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(BASIC))
         .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("ApiKey"))
@@ -174,7 +218,7 @@ mod tests {
 
     #[test]
     fn only_loopback_names_are_answered() {
-        let access = Access { credentials: Vec::new(), port: 9200 };
+        let access = Access { credentials: Vec::new(), keys: None, port: 9200 };
         for host in [
             "localhost:9200",
             "LOCALHOST:9200",
@@ -201,7 +245,7 @@ mod tests {
 
     #[test]
     fn web_pages_of_other_origins_are_refused() {
-        let access = Access { credentials: Vec::new(), port: 9200 };
+        let access = Access { credentials: Vec::new(), keys: None, port: 9200 };
         let with = |name: &'static str, value| status(&access, &[("host", "localhost:9200"), (name, value)]);
         assert_eq!(with("origin", "http://localhost:9200"), StatusCode::OK);
         for origin in ["null", "http://localhost:3000", "https://evil.example"] {

@@ -41,6 +41,12 @@ impl Request {
         self.segments.iter().find(|(other, _)| *other == name).map(|(_, value)| value.as_str())
     }
 
+    /// Sets a path segment, also one the route does not name.
+    pub(crate) fn set_segment(&mut self, name: &'static str, value: String) {
+        self.segments.retain(|(other, _)| *other != name);
+        self.segments.push((name, value));
+    }
+
     /// As [`Request::segment`] for routes that always have it.
     ///
     /// # Errors

@@ -42,6 +42,25 @@ impl<S: Send + Sync + 'static> Route<S> {
         Self { method, pattern, handler: Arc::new(move |state, request| Box::pin(handler(state, request))) }
     }
 
+    /// The method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The same route with a check before its handler, which may also change the request.
+    #[must_use]
+    pub fn checked<C>(self, check: C) -> Self
+    where
+        C: Fn(&S, &mut Request) -> Result<()> + Send + Sync + 'static,
+    {
+        let inner = self.handler;
+        let handler: Handler<S> = Arc::new(move |state, mut request| match check(&state, &mut request) {
+            Ok(()) => inner(state, request),
+            Err(error) => Box::pin(async move { Err(error) }),
+        });
+        Self { handler, ..self }
+    }
+
     /// The path pattern.
     pub fn pattern(&self) -> &'static str {
         self.pattern

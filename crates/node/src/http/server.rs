@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::access::{Access, Credential};
+use super::access::{Access, ApiKeys, Credential};
 use super::budget::{self, Budget};
 use super::compression::{self, DecodeError};
 use super::encode::Form;
@@ -83,6 +83,7 @@ pub struct BoundServer {
     address: SocketAddr,
     acceptor: Option<Acceptor>,
     credentials: Vec<Credential>,
+    keys: Option<Arc<dyn ApiKeys>>,
 }
 
 struct Acceptor(TlsAcceptor);
@@ -123,7 +124,7 @@ pub async fn bind(options: ServerOptions) -> Result<BoundServer, StartError> {
         options.tls.as_ref().map(TlsFiles::acceptor).transpose().map_err(StartError::Tls)?.map(Acceptor);
     let listener = TcpListener::bind(address).await.map_err(|source| StartError::Bind { address, source })?;
     let address = listener.local_addr().map_err(|source| StartError::Bind { address, source })?;
-    Ok(BoundServer { listener, address, acceptor, credentials: options.credentials })
+    Ok(BoundServer { listener, address, acceptor, credentials: options.credentials, keys: None })
 }
 
 impl BoundServer {
@@ -138,13 +139,19 @@ impl BoundServer {
         format!("{scheme}://{}", self.address)
     }
 
+    /// Also lets in whoever brings one of these keys, when the server asks for credentials.
+    #[must_use]
+    pub fn with_keys(self, keys: Arc<dyn ApiKeys>) -> Self {
+        Self { keys: Some(keys), ..self }
+    }
+
     /// Starts answering.
     pub fn serve<S: Send + Sync + 'static>(self, router: Router<S>, state: Arc<S>) -> ServerHandle {
         let (address, url) = (self.address, self.url());
         let service = Arc::new(Service {
             router,
             state,
-            access: Access { credentials: self.credentials, port: address.port() },
+            access: Access { credentials: self.credentials, keys: self.keys, port: address.port() },
             budget: Budget::new(budget::BODIES),
         });
         let app = axum::Router::new().fallback(move |request: HyperRequest| {

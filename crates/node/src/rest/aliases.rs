@@ -11,6 +11,7 @@ use crate::error::{ApiError, Result};
 use crate::http::{Reader, Request, Response, Route};
 use crate::mapping::simple_match;
 use crate::node::Node;
+use crate::security::check_names;
 
 pub(super) fn routes() -> Vec<Route<Node>> {
     vec![
@@ -33,6 +34,9 @@ pub(super) fn routes() -> Vec<Route<Node>> {
 /// What the body of `PUT /{index}/_alias/{name}` may say.
 const ALIAS_KEYS: [&str; 6] =
     ["filter", "routing", "index_routing", "search_routing", "is_write_index", "is_hidden"];
+
+/// The action of a change.
+const CHANGE: &str = "indices:admin/aliases";
 
 fn done(results: Option<Vec<Value>>) -> Response {
     Response::ok(match results {
@@ -62,6 +66,16 @@ async fn change(node: Arc<Node>, mut request: Request) -> Result<Response> {
     }
     if actions.is_empty() {
         return Err(ApiError::illegal_argument("No action specified"));
+    }
+    for action in &actions {
+        let (change, indices, aliases) = match action {
+            AliasAction::Add { indices, aliases, .. } | AliasAction::Remove { indices, aliases, .. } => {
+                (CHANGE, indices, aliases.as_slice())
+            }
+            AliasAction::RemoveIndex { indices } => ("indices:admin/delete", indices, [].as_slice()),
+        };
+        check_names(&node.cluster, &request.identity, change, indices)?;
+        check_names(&node.cluster, &request.identity, change, aliases)?;
     }
     let results = blocking(move || node.cluster.change_aliases(&actions)).await?;
     Ok(done(results))
@@ -243,6 +257,7 @@ async fn put(node: Arc<Node>, mut request: Request) -> Result<Response> {
     let name = request.required_segment("name")?.to_owned();
     let body = request.json()?;
     request.finish()?;
+    check_names(&node.cluster, &request.identity, CHANGE, std::slice::from_ref(&name))?;
     let mut alias = Alias::default();
     for (key, value) in body.iter().filter_map(Value::as_object).flatten() {
         if !ALIAS_KEYS.contains(&key.as_str()) {
@@ -260,6 +275,7 @@ async fn delete(node: Arc<Node>, mut request: Request) -> Result<Response> {
     let index = request.required_segment("index")?.to_owned();
     let names = request.required_segment("name")?.to_owned();
     request.finish()?;
+    check_names(&node.cluster, &request.identity, CHANGE, std::slice::from_ref(&names))?;
     let aliases = names.split(',').map(|name| if name == "_all" { "*" } else { name }.to_owned()).collect();
     let action = AliasAction::Remove { indices: vec![index], aliases, must_exist: None };
     let results = blocking(move || node.cluster.change_aliases(&[action])).await?;

@@ -11,6 +11,7 @@ use crate::error::{ApiError, Result, token};
 use crate::http::{Request, Response, Route};
 use crate::mapping::{FieldTable, FieldType};
 use crate::node::Node;
+use crate::security::{check_action, check_index};
 
 pub(super) fn routes() -> Vec<Route<Node>> {
     vec![
@@ -34,6 +35,10 @@ async fn analyze(node: Arc<Node>, mut request: Request) -> Result<Response> {
     let index = request.params.string("index").or(body_index);
     let index = request.segment("index").map(str::to_owned).or(index);
     request.finish()?;
+    match &index {
+        Some(name) => check_index(&request.identity, "indices:admin/analyze", name)?,
+        None => check_action(&request.identity, "cluster:admin/analyze")?,
+    }
     let of_index = index.is_some();
     let (analyzers, table) = match index {
         None => (Arc::new(Analyzers::builtin()), Arc::new(FieldTable::default())),

@@ -15,6 +15,7 @@ use crate::http::{self, Request, Response, Route};
 use crate::mapping::{Json, read_json};
 use crate::node::Node;
 use crate::search::source::SourceFilter;
+use crate::security::check_write;
 use crate::store::Condition;
 
 pub(super) fn routes() -> Vec<Route<Node>> {
@@ -61,6 +62,7 @@ async fn bulk(node: Arc<Node>, mut request: Request) -> Result<Response> {
     }
     let body = request.body().clone();
     request.finish()?;
+    let identity = request.identity.clone();
     drop(request);
     if body.is_empty() {
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "parse_exception", "request body is required"));
@@ -71,8 +73,12 @@ async fn bulk(node: Arc<Node>, mut request: Request) -> Result<Response> {
         parse(&body, &defaults)?
     };
     let (mut ops, mut refused, mut filters) = (Vec::with_capacity(lines.len()), Vec::new(), Vec::new());
-    for (at, line) in lines.into_iter().enumerate() {
+    for (at, mut line) in lines.into_iter().enumerate() {
         filters.push(line.filter);
+        if line.refused.is_none() {
+            line.refused = check_write(&node.cluster, &identity, &line.op, true).err();
+        }
+        line.op.by = identity.clone();
         match line.refused {
             None => ops.push(line.op),
             Some(error) => refused.push((

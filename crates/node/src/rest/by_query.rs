@@ -12,13 +12,14 @@ use serde_json::{Map, Value, json};
 use super::search::{blocking, targets, uri_query};
 use crate::cluster::{Action, BulkOp, IndicesOptions, ItemResult, Outcome, Refresh};
 use crate::error::{ApiError, Result, token};
-use crate::http::{Params, Request, Response, Route};
+use crate::http::{Identity, Params, Request, Response, Route};
 use crate::node::Node;
 use crate::search::SearchRequest;
 use crate::search::execute::{self, Continuation, Target};
 use crate::search::request::{ParsedQuery, TrackTotal, integer, locate, validation};
 use crate::search::response::Hit;
 use crate::search::source::SourceFilter;
+use crate::security::{check_names, narrow};
 use crate::store::Condition;
 
 pub(super) fn routes() -> Vec<Route<Node>> {
@@ -45,6 +46,7 @@ struct Task {
     max_docs: Option<u64>,
     page: usize,
     pipeline: Option<String>,
+    by: Identity,
 }
 
 /// What was done so far.
@@ -82,6 +84,16 @@ async fn by_query(node: Arc<Node>, mut request: Request, kind: Kind) -> Result<R
     if kind == Kind::Delete && task.query.is_none() {
         validation(&["query is missing"])?;
     }
+    let (identity, cluster) = (&request.identity, &node.cluster);
+    let search = "indices:data/read/search";
+    let expression = narrow(cluster, identity, search, Some(&expression), options)?.unwrap_or(expression);
+    let write = if kind == Kind::Delete {
+        "indices:data/write/delete"
+    } else {
+        "indices:data/write/index:op_type/index"
+    };
+    check_names(cluster, identity, write, std::slice::from_ref(&expression))?;
+    task.by = identity.clone();
     let resolved = node.cluster.resolve(&expression, options)?;
     let targets = Arc::new(targets(&node, &expression, options).await?);
     let done = task.run(&node, targets).await?;
@@ -131,6 +143,7 @@ impl Task {
             refresh,
             max_docs: None,
             page,
+            by: Identity::Anonymous,
             pipeline: if kind == Kind::Update { params.string("pipeline") } else { None },
         };
         if let Some(number) = params.int("max_docs")? {
@@ -235,6 +248,7 @@ impl Task {
         operation.condition = Condition::At { seq_no, primary_term: 1 };
         operation.routing = hit.routing;
         operation.pipeline.clone_from(&self.pipeline);
+        operation.by = self.by.clone();
         Ok(operation)
     }
 

@@ -11,6 +11,7 @@ use crate::error::{ApiError, Result};
 use crate::http::{Request, Response, Route};
 use crate::mapping::simple_match;
 use crate::node::Node;
+use crate::security::check_index;
 
 pub(super) fn routes() -> Vec<Route<Node>> {
     vec![
@@ -236,6 +237,9 @@ async fn aliases(node: Arc<Node>, mut request: Request) -> Result<Response> {
     let dash = |text: Option<&str>| Cell::from(text.unwrap_or("-"));
     let mut rows = Vec::new();
     for (index, state) in node.cluster.indexes().iter() {
+        if check_index(&request.identity, "indices:admin/aliases/get", index).is_err() {
+            continue;
+        }
         for (name, alias) in &state.settings().aliases {
             if !wanted.is_empty()
                 && !wanted.iter().any(|pattern| *pattern == "_all" || simple_match(pattern, name))

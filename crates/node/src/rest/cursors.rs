@@ -13,6 +13,7 @@ use crate::http::{Request, Response, Route, duration};
 use crate::node::Node;
 use crate::search::request::validation;
 use crate::search::{Format, response};
+use crate::security::{check_action, check_context};
 
 pub(super) fn routes() -> Vec<Route<Node>> {
     vec![
@@ -78,6 +79,7 @@ async fn scroll(node: Arc<Node>, mut request: Request) -> Result<Response> {
         validation(&["scrollId is missing"])?;
         return Err(ApiError::internal("a scroll without id"));
     };
+    check_context(&request.identity, "indices:data/read/scroll", &id)?;
     let contexts = node.contexts.clone();
     let answer = blocking(move || contexts.next_page(&id, keep_alive)).await?;
     Ok(Response::raw_json(StatusCode::OK, answer.to_json(format)?))
@@ -93,6 +95,12 @@ async fn clear_scroll(node: Arc<Node>, mut request: Request) -> Result<Response>
     request.params.accept(&["scroll_id"]);
     request.finish()?;
     validation(if ids.is_empty() { &["no scroll ids specified"] } else { &[] })?;
+    if ids == ["_all"] {
+        check_action(&request.identity, "cluster:admin/indices/scroll/clear_all")?;
+    } else {
+        ids.iter()
+            .try_for_each(|id| check_context(&request.identity, "indices:data/read/scroll/clear", id))?;
+    }
     let freed = if ids == ["_all"] {
         node.contexts.close_all()
     } else {
@@ -130,6 +138,7 @@ async fn open_pit(node: Arc<Node>, mut request: Request) -> Result<Response> {
     let targets = targets(&node, &expression, options).await?;
     let shards = response::shards(targets.len(), &[]);
     let id = node.contexts.open_pit(targets, keep_alive)?;
+    request.identity.opened(&id);
     Ok(Response::ok(json!({ "id": id, "_shards": shards })))
 }
 
@@ -150,6 +159,7 @@ async fn close_pit(node: Arc<Node>, mut request: Request) -> Result<Response> {
         }
     }
     let id = id.ok_or_else(|| ApiError::illegal_argument("search context id is is not provided"))?;
+    check_context(&request.identity, "indices:data/read/close_point_in_time", id)?;
     let closed = node.contexts.close_pit(id)?;
     let status = if closed { StatusCode::OK } else { StatusCode::NOT_FOUND };
     Ok(Response::json(status, json!({ "succeeded": closed, "num_freed": usize::from(closed) })))

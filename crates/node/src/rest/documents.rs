@@ -13,6 +13,7 @@ use crate::http::{Params, Request, Response, Route};
 use crate::index::{Index, StoredDocument};
 use crate::node::Node;
 use crate::search::source::SourceFilter;
+use crate::security::{check_index, check_write};
 use crate::store::Condition;
 
 pub(super) fn routes() -> Vec<Route<Node>> {
@@ -81,6 +82,8 @@ async fn write(node: Arc<Node>, mut request: Request, create: bool) -> Result<Re
     if let Some(problem) = op.id.as_deref().and_then(check_id) {
         return Err(validation(&problem));
     }
+    check_write(&node.cluster, &request.identity, &op, false)?;
+    op.by = request.identity.clone();
     let (item, result) = node.cluster.write_one(op, refresh).await?;
     let response = Response::json(result.outcome.status(), written(&item, &result));
     Ok(if result.outcome == Outcome::Created { located(response, &item) } else { response })
@@ -180,6 +183,8 @@ async fn update(node: Arc<Node>, mut request: Request) -> Result<Response> {
     op.condition = condition;
     op.routing = routing;
     op.require_alias = require_alias;
+    check_write(&node.cluster, &request.identity, &op, false)?;
+    op.by = request.identity.clone();
     let (item, result) = node.cluster.write_one(op, refresh).await?;
     let mut answer = written(&item, &result);
     if let (Some(filter), Some(source)) = (filter, &result.source) {
@@ -246,7 +251,8 @@ async fn read(
     Ok((index, id, found, filter))
 }
 
-async fn get_one(index: &Arc<Index>, id: &str) -> Result<Option<StoredDocument>> {
+/// A realtime read of one document.
+pub(super) async fn get_one(index: &Arc<Index>, id: &str) -> Result<Option<StoredDocument>> {
     index.counters.gets.fetch_add(1, Ordering::Relaxed);
     let (index, id) = (index.clone(), id.to_owned());
     blocking(move || index.rows().get(&id)).await
@@ -382,6 +388,7 @@ async fn mget(node: Arc<Node>, mut request: Request) -> Result<Response> {
         }
         let (index, id) = (wanted.index.unwrap_or_default(), wanted.id.unwrap_or_default());
         let found = async {
+            check_index(&request.identity, "indices:data/read/mget[shard]", &index)?;
             let index = node.cluster.single(&index)?;
             if refresh {
                 index.refresh().await?;

@@ -11,6 +11,7 @@ use crate::error::{ApiError, Result};
 use crate::http::{Params, Request, Response, Route};
 use crate::index::Index;
 use crate::node::Node;
+use crate::security::check_names;
 
 pub(super) fn routes() -> Vec<Route<Node>> {
     vec![
@@ -58,6 +59,14 @@ async fn create(node: Arc<Node>, mut request: Request) -> Result<Response> {
     timeouts(&mut request.params)?;
     let body = request.json()?;
     request.finish()?;
+    // An alias is a second name of the index, which other requests may be allowed to use.
+    let aliases = body.as_ref().and_then(|body| body.get("aliases")).and_then(Value::as_object);
+    let aliases: Vec<String> = aliases.into_iter().flat_map(|aliases| aliases.keys().cloned()).collect();
+    if !aliases.is_empty() {
+        let change = "indices:admin/aliases";
+        check_names(&node.cluster, &request.identity, change, std::slice::from_ref(&name))?;
+        check_names(&node.cluster, &request.identity, change, &aliases)?;
+    }
     let created = name.clone();
     blocking(move || node.cluster.create(&created, body.as_ref()).map(drop)).await?;
     Ok(Response::ok(json!({ "acknowledged": true, "shards_acknowledged": true, "index": name })))

@@ -1,8 +1,7 @@
-//! `_license`, `_xpack`, `_security/_authenticate`: what clients ask before they use a feature.
+//! `_license`, `_xpack`: what clients ask before they use a feature.
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::error::Result;
@@ -15,7 +14,6 @@ pub(super) fn routes() -> Vec<Route<Node>> {
         Route::get("/_license/basic_status", basic_status),
         Route::get("/_license/trial_status", trial_status),
         Route::get("/_xpack", xpack),
-        Route::get("/_security/_authenticate", authenticate),
     ]
 }
 
@@ -82,35 +80,6 @@ async fn xpack(node: Arc<Node>, mut request: Request) -> Result<Response> {
         && !all
     {
         members.retain(|name, _| name == "tagline" || categories.contains(name));
-    }
-    Ok(Response::ok(answer))
-}
-
-/// Without credentials there is no security, and as in Elasticsearch then no such endpoint.
-async fn authenticate(_node: Arc<Node>, request: Request) -> Result<Response> {
-    request.finish()?;
-    let (username, realm, kind) = match &request.identity {
-        Identity::Anonymous => {
-            let text = format!("no handler found for uri [{}] and method [GET]", request.path);
-            return Ok(Response::json(StatusCode::BAD_REQUEST, json!({ "error": text })));
-        }
-        Identity::User(name) => (name, "file", "realm"),
-        Identity::ApiKey(id) => (id, "_es_api_key", "api_key"),
-    };
-    let realm = json!({ "name": realm, "type": realm });
-    let mut answer = json!({
-        "username": username,
-        "roles": ["superuser"],
-        "full_name": null,
-        "email": null,
-        "metadata": {},
-        "enabled": true,
-        "authentication_realm": realm,
-        "lookup_realm": realm,
-        "authentication_type": kind,
-    });
-    if kind == "api_key" {
-        answer["api_key"] = json!({ "id": username, "name": username });
     }
     Ok(Response::ok(answer))
 }

@@ -6,6 +6,7 @@ mod bulk;
 mod by_query;
 mod cat;
 mod cluster;
+pub mod connector;
 mod cursors;
 mod documents;
 mod field_caps;
@@ -14,8 +15,10 @@ mod indices;
 mod ingest;
 mod license;
 mod nodes;
+mod privileges;
 mod root;
 mod search;
+mod security;
 mod stats;
 mod table;
 mod templates;
@@ -24,8 +27,13 @@ mod write;
 use crate::http::{Route, Router};
 use crate::node::Node;
 
-/// Every endpoint of the node. A module is added here with one line.
+/// Every endpoint of the node, each behind the check of its privileges.
 pub fn router() -> Router<Node> {
+    Router::new(tables().into_iter().map(privileges::guarded))
+}
+
+/// Every endpoint. A module is added here with one line.
+fn tables() -> Vec<Route<Node>> {
     let tables: Vec<Vec<Route<Node>>> = vec![
         aliases::routes(),
         analyze::routes(),
@@ -33,6 +41,7 @@ pub fn router() -> Router<Node> {
         by_query::routes(),
         cat::routes(),
         cluster::routes(),
+        connector::routes(),
         cursors::routes(),
         documents::routes(),
         field_caps::routes(),
@@ -42,10 +51,11 @@ pub fn router() -> Router<Node> {
         nodes::routes(),
         root::routes(),
         search::routes(),
+        security::routes(),
         stats::routes(),
         templates::routes(),
     ];
-    Router::new(tables.into_iter().flatten())
+    tables.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

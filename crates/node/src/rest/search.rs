@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cluster::IndicesOptions;
 use crate::error::{ApiError, Result, token};
-use crate::http::{Params, Request, Response, Route};
+use crate::http::{Identity, Params, Request, Response, Route};
 use crate::node::Node;
 use crate::search::execute::Target;
 use crate::search::request::{
@@ -16,6 +16,7 @@ use crate::search::request::{
 };
 use crate::search::source::SourceFilter;
 use crate::search::{Format, SearchRequest, SearchResponse, execute, fields::FieldPattern, response, sort};
+use crate::security::{check_context, narrow};
 
 pub(super) fn routes() -> Vec<Route<Node>> {
     vec![
@@ -75,13 +76,18 @@ async fn search(node: Arc<Node>, mut request: Request) -> Result<Response> {
     let url = apply(&mut request.params, &mut search)?;
     request.finish()?;
     search.validate(url.scroll.is_some())?;
-    let answer = run(&node, expression.as_deref(), options, search, url.scroll).await?;
+    let identity = &request.identity;
+    let answer = run(&node, identity, expression.as_deref(), options, search, url.scroll).await?;
     Ok(Response::raw_json(StatusCode::OK, answer.to_json(url.format)?))
 }
+
+/// The action a search is.
+const SEARCH: &str = "indices:data/read/search";
 
 /// Answers one search, whichever way its indices are named.
 async fn run(
     node: &Arc<Node>,
+    identity: &Identity,
     expression: Option<&str>,
     options: IndicesOptions,
     search: SearchRequest,
@@ -93,6 +99,7 @@ async fn run(
                 "[indices] cannot be used with point in time. Do not specify any index with point in time.",
             ])?;
         }
+        check_context(identity, SEARCH, &pit.id)?;
         let keep_alive =
             pit.keep_alive.as_deref().map(|text| crate::http::duration("keep_alive", text)).transpose()?;
         let targets = node.contexts.pit(&pit.id, keep_alive)?;
@@ -101,11 +108,16 @@ async fn run(
         answer.pit_id = Some(id);
         return Ok(answer);
     }
-    let targets = targets(node, expression.unwrap_or_default(), options).await?;
+    let expression = narrow(&node.cluster, identity, SEARCH, expression, options)?;
+    let targets = targets(node, expression.as_deref().unwrap_or_default(), options).await?;
     match scroll {
         Some(keep_alive) => {
             let contexts = node.contexts.clone();
-            blocking(move || contexts.open_scroll(targets, search, keep_alive)).await
+            let answer = blocking(move || contexts.open_scroll(targets, search, keep_alive)).await?;
+            if let Some(id) = &answer.scroll_id {
+                identity.opened(id);
+            }
+            Ok(answer)
         }
         None => blocking(move || execute(&targets, &search)).await,
     }
@@ -353,7 +365,10 @@ async fn multi_search(node: Arc<Node>, mut request: Request) -> Result<Response>
             responses.push(b',');
         }
         let answer = match item.search.validate(false) {
-            Ok(()) => run(&node, item.expression.as_deref(), item.options, item.search, None).await,
+            Ok(()) => {
+                run(&node, &request.identity, item.expression.as_deref(), item.options, item.search, None)
+                    .await
+            }
             Err(error) => Err(error),
         };
         match answer.and_then(|answer| answer.to_json(format)) {

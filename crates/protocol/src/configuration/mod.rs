@@ -4,6 +4,7 @@
 //! [`Configuration`] is the same thing understood: values converted to the type of their field, defaults applied,
 //! dependencies and validations checked. Neither shows a value in its `Debug` form: any of them may be a secret.
 
+mod definitions;
 mod field;
 mod prepare;
 mod validation;
@@ -14,6 +15,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use definitions::DISPLAYS;
 pub use field::{Dependency, Field};
 pub use prepare::{FIELD_PROPERTIES, Preparation, prepare, simple_configuration};
 pub use validation::Validation;

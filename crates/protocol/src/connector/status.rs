@@ -64,6 +64,35 @@ impl ConnectorStatus {
         }
     }
 
+    /// Whether a user of the connector API may set this status to `next`. Narrower than [`can_become`](Self::can_become),
+    /// which is for services: the table is that of Elasticsearch's connector state machine.
+    pub const fn can_be_set_to(self, next: Self) -> bool {
+        use ConnectorStatus::{Configured, Connected, Created, Error, NeedsConfiguration};
+        match self {
+            Created => matches!(next, NeedsConfiguration | Error),
+            NeedsConfiguration => matches!(next, Configured | Error),
+            Configured => !matches!(next, Created),
+            Connected | Error => matches!(next, Connected | Configured | Error),
+        }
+    }
+
+    /// The status after the connector got another service type: its configuration is another source's.
+    #[must_use]
+    pub const fn with_new_service_type(self) -> Self {
+        if matches!(self, Self::Created) { Self::Created } else { Self::NeedsConfiguration }
+    }
+
+    /// The status after somebody else (Elastic, or the user) is to run the connector: it has to connect again.
+    #[must_use]
+    pub const fn with_new_host(self) -> Self {
+        if matches!(self, Self::Connected) { Self::Configured } else { self }
+    }
+
+    /// The status with this wire name, in any case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name().eq_ignore_ascii_case(name))
+    }
+
     /// `next`, if [`can_become`](Self::can_become) allows it.
     pub fn to(self, next: Self) -> Result<Self, IllegalConnectorTransition> {
         if self.can_become(next) {

@@ -282,3 +282,31 @@ fn a_failed_sync_carries_its_error_and_a_vanished_one_fails_both_families() {
             "last_access_control_sync_status": "error", "last_access_control_sync_error": JOB_NOT_FOUND})
     );
 }
+
+#[test]
+fn users_may_set_fewer_statuses_than_services() {
+    use ConnectorStatus::{Configured, Connected, Created, Error, NeedsConfiguration};
+    let allowed = |from: ConnectorStatus| -> Vec<ConnectorStatus> {
+        ConnectorStatus::ALL.into_iter().filter(|next| from.can_be_set_to(*next)).collect()
+    };
+    assert_eq!(allowed(Created), [NeedsConfiguration, Error]);
+    assert_eq!(allowed(NeedsConfiguration), [Configured, Error]);
+    assert_eq!(allowed(Configured), [NeedsConfiguration, Configured, Connected, Error]);
+    assert_eq!(allowed(Connected), [Configured, Connected, Error]);
+    assert_eq!(allowed(Error), [Configured, Connected, Error]);
+}
+
+#[test]
+fn another_service_type_or_host_sets_the_status_back() {
+    use ConnectorStatus::{Configured, Created, Error, NeedsConfiguration};
+    assert_eq!(
+        ConnectorStatus::ALL.map(ConnectorStatus::with_new_service_type),
+        [Created, NeedsConfiguration, NeedsConfiguration, NeedsConfiguration, NeedsConfiguration]
+    );
+    assert_eq!(
+        ConnectorStatus::ALL.map(ConnectorStatus::with_new_host),
+        [Created, NeedsConfiguration, Configured, Configured, Error]
+    );
+    assert_eq!(ConnectorStatus::from_name("Needs_Configuration"), Some(NeedsConfiguration));
+    assert_eq!(ConnectorStatus::from_name("ready"), None);
+}

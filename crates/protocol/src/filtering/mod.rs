@@ -4,6 +4,7 @@
 //! edit. A draft that is `edited` is validated by the service ([`validate`]) and becomes active when it is valid. A job
 //! carries the active filter of its connector. [`BasicRules`] decides document by document.
 
+mod edit;
 mod rules;
 mod validation;
 mod value;
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
+pub use edit::NotValidated;
 pub use rules::{BasicRules, Decision, InvalidRule, Operator, Policy, RuleMatches};
 pub use validation::{ADVANCED_SNIPPET, FilterError, ValidationResult, ValidationState, validate};
 

@@ -63,6 +63,11 @@ impl JobStatus {
         }
     }
 
+    /// The status with this wire name, in any case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name().eq_ignore_ascii_case(name))
+    }
+
     /// Whether the job has ended for good.
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Completed | Self::Error | Self::Canceled)
@@ -140,6 +145,14 @@ pub enum TriggerMethod {
 }
 
 impl TriggerMethod {
+    /// All ways.
+    pub const ALL: [Self; 2] = [Self::OnDemand, Self::Scheduled];
+
+    /// The way with this wire name, in any case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.name().eq_ignore_ascii_case(name))
+    }
+
     /// The wire name.
     pub const fn name(self) -> &'static str {
         match self {

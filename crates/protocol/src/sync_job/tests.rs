@@ -257,3 +257,18 @@ fn a_running_job_is_idle_after_five_silent_minutes() {
     assert!(!seen(JobStatus::Pending, 9999));
     assert!(with_status(JobStatus::InProgress).is_idle(now()), "never seen at all");
 }
+
+#[test]
+fn only_a_running_job_can_be_reported_as_failed() {
+    for status in JobStatus::ALL {
+        let reported = with_status(status).report_error("boom", now());
+        if status.is_running() {
+            assert_eq!(reported.unwrap()["error"], "boom", "{status}");
+        } else {
+            assert_eq!(reported, Err(IllegalJobTransition { from: status, to: JobStatus::Error }));
+        }
+    }
+    assert_eq!(JobStatus::from_name("IN_PROGRESS"), Some(JobStatus::InProgress));
+    assert_eq!(TriggerMethod::from_name("scheduled"), Some(TriggerMethod::Scheduled));
+    assert_eq!(TriggerMethod::from_name("often"), None);
+}

@@ -133,6 +133,15 @@ impl SyncJobDocument {
         self.end(JobStatus::Error, Some(error), stats, now)
     }
 
+    /// Somebody reports through the connector API that the job failed. Only a job that runs can fail so: Elasticsearch's
+    /// job state machine knows no way from `pending` or `suspended` to `error`.
+    pub fn report_error(&self, error: &str, now: Timestamp) -> Result<PartialDocument, IllegalJobTransition> {
+        if !self.status.is_running() {
+            return Err(IllegalJobTransition { from: self.status, to: JobStatus::Error });
+        }
+        self.fail(error, None, now)
+    }
+
     /// The job was stopped on request.
     pub fn cancel(
         &self,

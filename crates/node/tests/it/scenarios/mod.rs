@@ -30,6 +30,7 @@ files! {
     bulk,
     by_query,
     cluster,
+    connectors,
     cursors,
     documents,
     field_caps,
@@ -39,6 +40,7 @@ files! {
     query_string,
     search_queries,
     search_results,
+    sync_jobs,
     templates,
     unsupported,
 }

@@ -1,0 +1,216 @@
+//! Checks of what a request does against what its sender may do.
+
+use axum::http::StatusCode;
+
+use super::privileges::{cluster_granting, index_granting};
+use super::{ApiKey, Role};
+use crate::cluster::{Action, BulkOp, Cluster, IndicesOptions};
+use crate::error::{ApiError, Result};
+use crate::http::Identity;
+
+/// Everything without everything: the expression of no index.
+pub const NOTHING: &str = "*,-*";
+
+/// The key of an identity that is limited to a role.
+fn limited(identity: &Identity) -> Option<(&ApiKey, &Role)> {
+    match identity {
+        Identity::Key(key) => key.role.as_ref().map(|role| (key.as_ref(), role)),
+        Identity::Anonymous | Identity::User(_) | Identity::ApiKey(_) => None,
+    }
+}
+
+/// 403 as Elasticsearch words it; `what` is ` on indices [..]` or nothing.
+fn refused(key: &ApiKey, action: &str, what: &str, scope: &str, granting: &str) -> ApiError {
+    let by = if granting.is_empty() {
+        String::new()
+    } else {
+        format!(", this action is granted by the {scope} privileges [{granting}]")
+    };
+    let reason = format!(
+        "action [{action}] is unauthorized for API key id [{}] of user [{}]{what}{by}",
+        key.id,
+        key.owner().username
+    );
+    ApiError::new(StatusCode::FORBIDDEN, "security_exception", reason)
+}
+
+fn refused_on(key: &ApiKey, action: &str, names: &[&str]) -> ApiError {
+    let what = if names.is_empty() { String::new() } else { format!(" on indices [{}]", names.join(",")) };
+    // Shards' parts of an action are granted with it.
+    let whole = action.split_once('[').map_or(action, |(whole, _)| whole);
+    refused(key, action, &what, "index", &index_granting(whole))
+}
+
+/// 403 for a cluster action, whatever the role says: for rules that depend on more than the action.
+pub fn unauthorized(identity: &Identity, action: &str) -> ApiError {
+    match identity {
+        Identity::Key(key) => refused(key, action, "", "cluster", &cluster_granting(action)),
+        _ => ApiError::new(
+            StatusCode::FORBIDDEN,
+            "security_exception",
+            format!("action [{action}] is unauthorized"),
+        ),
+    }
+}
+
+/// Checks a cluster action.
+///
+/// # Errors
+/// 403 `security_exception`.
+pub fn check_action(identity: &Identity, action: &str) -> Result<()> {
+    match limited(identity) {
+        Some((_, role)) if !role.allows(action) => Err(unauthorized(identity, action)),
+        _ => Ok(()),
+    }
+}
+
+/// Checks an index action on one index or alias, named by itself.
+///
+/// # Errors
+/// 403 `security_exception`.
+pub fn check_index(identity: &Identity, action: &str, name: &str) -> Result<()> {
+    let whole = action.split_once('[').map_or(action, |(whole, _)| whole);
+    match limited(identity) {
+        Some((key, role)) if !role.allows_on(name, whole) => Err(refused_on(key, action, &[name])),
+        _ => Ok(()),
+    }
+}
+
+/// Checks an index action that has no index yet: it must be granted somewhere.
+///
+/// # Errors
+/// 403 `security_exception`.
+pub fn check_anywhere(identity: &Identity, action: &str) -> Result<()> {
+    match limited(identity) {
+        Some((key, role)) if !role.allows_anywhere(action) => Err(refused_on(key, action, &[])),
+        _ => Ok(()),
+    }
+}
+
+/// Checks an index action on every index and alias that the names stand for, patterns included: for changes that must
+/// not happen by half.
+///
+/// # Errors
+/// 403 `security_exception`.
+pub fn check_names(cluster: &Cluster, identity: &Identity, action: &str, names: &[String]) -> Result<()> {
+    let Some((key, role)) = limited(identity) else { return Ok(()) };
+    if names == [NOTHING] {
+        return Ok(());
+    }
+    let all = IndicesOptions { expand_hidden: true, ..IndicesOptions::default() };
+    let mut denied = Vec::new();
+    for name in names.iter().flat_map(|names| names.split(',')) {
+        if name.starts_with('-') {
+            // Takes away from what is checked anyway.
+        } else if name == "_all" || name.contains('*') {
+            let pattern = if name == "_all" { "*" } else { name };
+            let matching = cluster.names_like(pattern, all);
+            denied.extend(matching.into_iter().filter(|name| !role.allows_on(name, action)));
+        } else if !role.allows_on(name, action) {
+            denied.push(name.to_owned());
+        }
+    }
+    if denied.is_empty() {
+        return Ok(());
+    }
+    Err(refused_on(key, action, &denied.iter().map(String::as_str).collect::<Vec<_>>()))
+}
+
+/// The part of an index expression a sender may use an action on. Patterns shrink to what is allowed, and may become
+/// empty; names that are not allowed are refused, or left out with `ignore_unavailable`. `None` is all indices.
+///
+/// # Errors
+/// 403 `security_exception`.
+pub fn narrow(
+    cluster: &Cluster,
+    identity: &Identity,
+    action: &str,
+    expression: Option<&str>,
+    options: IndicesOptions,
+) -> Result<Option<String>> {
+    let Some((key, role)) = limited(identity) else { return Ok(expression.map(str::to_owned)) };
+    let text = expression.unwrap_or_default();
+    let parts: Vec<&str> = text.split(',').filter(|part| !part.is_empty()).collect();
+    let parts = if parts.is_empty() { vec!["*"] } else { parts };
+    let is_pattern = |part: &str| part == "_all" || part.contains('*');
+    if !role.allows_anywhere(action) {
+        let named: Vec<&str> =
+            parts.iter().copied().filter(|part| !is_pattern(part) && !part.starts_with('-')).collect();
+        return Err(refused_on(key, action, &named));
+    }
+    let (mut kept, mut denied) = (Vec::new(), Vec::new());
+    for part in parts {
+        if part.starts_with('-') {
+            kept.push(part.to_owned());
+        } else if is_pattern(part) {
+            let pattern = if part == "_all" { "*" } else { part };
+            let names = cluster.names_like(pattern, options);
+            kept.extend(names.into_iter().filter(|name| role.allows_on(name, action)));
+        } else if role.allows_on(part, action) {
+            kept.push(part.to_owned());
+        } else if !options.ignore_unavailable {
+            denied.push(part);
+        }
+    }
+    if !denied.is_empty() {
+        return Err(refused_on(key, action, &denied));
+    }
+    let any = kept.iter().any(|part| !part.starts_with('-'));
+    Ok(Some(if any { kept.join(",") } else { NOTHING.to_owned() }))
+}
+
+/// Checks one operation of a bulk request, or a write of a single document (`bulk` false).
+///
+/// # Errors
+/// 403 `security_exception`.
+pub fn check_write(cluster: &Cluster, identity: &Identity, op: &BulkOp, bulk: bool) -> Result<()> {
+    if limited(identity).is_none() {
+        return Ok(());
+    }
+    let (single, exact) = match &op.action {
+        // A document without id can only be new.
+        Action::Create(_) => ("indices:data/write/index", "indices:data/write/index:op_type/create"),
+        Action::Index(_) if op.id.is_none() => {
+            ("indices:data/write/index", "indices:data/write/index:op_type/create")
+        }
+        Action::Index(_) => ("indices:data/write/index", "indices:data/write/index:op_type/index"),
+        Action::Update(_) => ("indices:data/write/update", "indices:data/write/update"),
+        Action::Delete => ("indices:data/write/delete", "indices:data/write/delete"),
+    };
+    let first = if bulk { "indices:data/write/bulk[s]" } else { single };
+    check_index(identity, first, &op.index)?;
+    check_index(identity, exact, &op.index)?;
+    let exists = cluster.existing_write_target(&op.index, false).is_ok_and(|target| target.is_some());
+    if !exists && !matches!(op.action, Action::Delete) {
+        check_index(identity, "indices:admin/auto_create", &op.index)?;
+    }
+    Ok(())
+}
+
+/// Checks that a pipeline may send a document to another index than its writer named.
+///
+/// # Errors
+/// 403 `security_exception`.
+pub fn check_redirect(cluster: &Cluster, identity: &Identity, name: &str) -> Result<()> {
+    if limited(identity).is_none() {
+        return Ok(());
+    }
+    check_index(identity, "indices:data/write/index", name)?;
+    match cluster.existing_write_target(name, false)? {
+        Some(_) => Ok(()),
+        None => check_index(identity, "indices:admin/auto_create", name),
+    }
+}
+
+/// Checks that a limited key opened the scroll or point in time it goes on with.
+///
+/// # Errors
+/// 403 `security_exception`.
+pub fn check_context(identity: &Identity, action: &str, search: &str) -> Result<()> {
+    match limited(identity) {
+        Some((key, role)) if !role.allows_anywhere(action) || !key.has_opened(search) => {
+            Err(refused_on(key, action, &[]))
+        }
+        _ => Ok(()),
+    }
+}
