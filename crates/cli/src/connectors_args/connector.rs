@@ -166,8 +166,8 @@ pub struct CreateArgs {
     #[arg(long, value_name = "CODE")]
     pub index_language: Option<String>,
 
-    /// Make a native connector: one that Elastic runs
-    #[arg(long)]
+    /// Make a native connector: one that Elastic runs, so that no file of ours names it
+    #[arg(long, conflicts_with = "update_config")]
     pub native: bool,
 
     /// The index is there: make a connector for it. The first sync deletes documents that the source does not have

@@ -56,14 +56,14 @@ async fn what_keeps_a_connector_from_working_is_said_with_what_to_do() {
         "last_sync_status": "error", "last_sync_error": "the disk is full",
         "status": "error", "error": "cannot be reached",
         "pipeline": {"name": "e2e-no-such-pipeline"},
-        "features": {"document_level_security": {"enabled": true}, "sync_rules": {"basic": {"enabled": true}}},
+        "features": {"sync_rules": {"basic": {"enabled": true}}},
         "scheduling": {"full": {"enabled": true, "interval": "daily"}},
         "filtering": [{"domain": "DEFAULT", "active": {"rules": [{"id": "odd"}]}}],
     }))
     .await;
     let output = check();
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    assert!(out(&output).contains("6 checks failed"), "{}", said(&output));
+    assert!(out(&output).contains("5 checks failed"), "{}", said(&output));
     let found = check_json();
     assert_eq!(found["ok"], false);
     let findings = &found["connectors"][0]["findings"];
@@ -71,7 +71,6 @@ async fn what_keeps_a_connector_from_working_is_said_with_what_to_do() {
         ("reachable", "ok", "answers", ""),
         ("sync rules", "failed", "must contain", "connectors rules set"),
         ("pipeline", "failed", "e2e-no-such-pipeline", "PUT _ingest/pipeline/e2e-no-such-pipeline"),
-        ("licence", "failed", "needs a platinum licence", "upgrade the licence"),
         ("schedule", "failed", "has 1 fields", "--full \"0 0 2 * * ?\""),
         ("service", "warning", "last seen 2020-01-01", "start elastic-ingest"),
         ("last sync", "failed", "the disk is full", "connectors job start"),

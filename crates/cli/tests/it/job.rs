@@ -63,6 +63,22 @@ async fn a_watched_job_ends_with_its_result_as_exit_code() {
     let output = answer(&mut command(&["watch", &canceled]), &[]);
     assert_eq!(output.status.code(), Some(3), "{}", said(&output));
 
+    // Who watches may leave; the job stays.
+    let mut left =
+        command(&["start", "-i", &id, "--watch"]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    until("the next job", Duration::from_secs(20), async || {
+        let query = json!({"query": {"bool": {"filter": [
+            {"term": {"connector.id": id}}, {"term": {"status": "pending"}}]}}});
+        let (_, found) =
+            server.call(Method::POST, "/.elastic-connectors-sync-jobs/_count", Some(query)).await;
+        (found["count"] == 1).then_some(())
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let pid = left.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(left.wait().unwrap().code(), Some(130));
+
     for verb in ["watch", "view", "cancel"] {
         let output = answer(&mut command(&[verb, "nope"]), &[]);
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));
