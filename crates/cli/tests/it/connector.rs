@@ -5,7 +5,7 @@ use std::process::Output;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Server, Workplace, answer, report, said};
+use crate::support::{Server, Workplace, answer, err, out, report, said};
 
 /// A server, a folder with two files, and the connector that a first sync made for it.
 struct Scene {
@@ -43,14 +43,6 @@ impl Scene {
     async fn end(self) {
         self.server.forget(&self.place.index).await;
     }
-}
-
-fn err(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 #[tokio::test]
