@@ -60,7 +60,7 @@ pub struct SettingArgs {
 /// `connectors connector configure`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without --set, --set-env and --from-file each field is asked for, with its present value as the default; an empty answer\nkeeps it. Secrets are not echoed. Then the source is asked whether it works, and the connector becomes `configured`.\n\nExamples:\n  connectors connector configure 7a6b\n  connectors connector configure 7a6b --set directory=/srv/docs\n  connectors connector configure 7a6b --set-env password=DB_PASSWORD"
+    after_help = "Without --set, --set-env and --from-file each field is asked for, with its present value as the default; an empty answer\nkeeps it. Secrets are not echoed. Then the source is asked whether it works (what it refuses is asked for\nagain), and the connector becomes `configured`.\n\nExamples:\n  connectors connector configure 7a6b\n  connectors connector configure 7a6b --set directory=/srv/docs\n  connectors connector configure 7a6b --set-env password=DB_PASSWORD"
 )]
 pub struct ConfigureArgs {
     /// Connector id
