@@ -22,9 +22,8 @@ pub async fn run(target: &Target, command: &IndexCommand) -> Result<()> {
     match command {
         IndexCommand::List { all, output } => list(client, *all, *output).await,
         IndexCommand::Clean(args) => {
-            let count = ask(client, args, "Delete all documents of").await?;
+            ask(client, args, "Delete all documents of").await?;
             let deleted = client.delete_by_query(&args.index, &json!({"match_all": {}})).await?;
-            tracing::debug!("{count} documents were visible, {deleted} were deleted");
             done(
                 args,
                 "cleaned",

@@ -60,7 +60,7 @@ pub struct SettingArgs {
 /// `connectors connector configure`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without --set, --set-env and --from-file each field is asked for, with its present value as the default; an empty answer\nkeeps it. Secrets are not echoed. Then the source is asked whether it works, and the connector becomes `configured`.\n\nExamples:\n  connectors connector configure 7a6b\n  connectors connector configure 7a6b --set directory=/srv/docs\n  connectors connector configure 7a6b --set-env password=DB_PASSWORD"
+    after_help = "Without --set, --set-env and --from-file each field is asked for, with its present value as the default; an empty answer\nkeeps it. Secrets are not echoed. Then the source is asked whether it works (what it refuses is asked for\nagain), and the connector becomes `configured`.\n\nExamples:\n  connectors connector configure 7a6b\n  connectors connector configure 7a6b --set directory=/srv/docs\n  connectors connector configure 7a6b --set-env password=DB_PASSWORD"
 )]
 pub struct ConfigureArgs {
     /// Connector id
@@ -166,8 +166,8 @@ pub struct CreateArgs {
     #[arg(long, value_name = "CODE")]
     pub index_language: Option<String>,
 
-    /// Make a native connector: one that Elastic runs
-    #[arg(long)]
+    /// Make a native connector: one that Elastic runs, so that no file of ours names it
+    #[arg(long, conflicts_with = "update_config")]
     pub native: bool,
 
     /// The index is there: make a connector for it. The first sync deletes documents that the source does not have

@@ -1,11 +1,9 @@
 //! `connectors check`: every failure is found, named, and comes with what to do.
 
-use std::process::Output;
-
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Asked, Gate, Server, Workplace, answer, report, said};
+use crate::support::{Asked, Gate, Server, Workplace, answer, out, report, said};
 
 /// What was found about one thing: (result, message, what to do).
 fn finding(findings: &Value, check: &str) -> (String, String, String) {
@@ -13,10 +11,6 @@ fn finding(findings: &Value, check: &str) -> (String, String, String) {
     let found = found.unwrap_or_else(|| panic!("no {check}: {findings}"));
     let text = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
     (text("result"), text("message"), text("fix"))
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 #[tokio::test]

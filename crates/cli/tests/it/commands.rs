@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Server, Workplace, report, said};
+use crate::support::{Server, Workplace, err, out, report, said};
 
 const INGEST: &str = env!("CARGO_BIN_EXE_elastic-ingest");
 const CONNECTORS: &str = env!("CARGO_BIN_EXE_connectors");
@@ -25,14 +25,6 @@ fn run_in(folder: &Path, program: &str, arguments: &[&str]) -> Output {
         .env_remove("NO_SUCH_VARIABLE")
         .output()
         .unwrap()
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn err(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 #[test]

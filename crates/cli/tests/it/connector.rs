@@ -5,7 +5,7 @@ use std::process::Output;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Server, Workplace, answer, report, said};
+use crate::support::{Server, Workplace, answer, err, out, report, said};
 
 /// A server, a folder with two files, and the connector that a first sync made for it.
 struct Scene {
@@ -43,14 +43,6 @@ impl Scene {
     async fn end(self) {
         self.server.forget(&self.place.index).await;
     }
-}
-
-fn err(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 #[tokio::test]
@@ -173,6 +165,14 @@ async fn a_form_asks_again_hides_secrets_and_leaves_out_what_does_not_apply() {
     assert!(output.status.success(), "{}", said(&output));
     let asked = err(&output);
     assert_eq!(asked.matches("'Directory' cannot be empty.").count(), 2, "{asked}");
+    // So is what the source refuses, with the answers as defaults.
+    let output = scene.answer(&["connector", "configure", &id], &["/no/such/folder", "", "", &files, "", ""]);
+    assert!(output.status.success(), "{}", said(&output));
+    let again = err(&output);
+    assert!(
+        again.contains("That does not work: ") && again.contains("Directory [/no/such/folder]: "),
+        "{again}"
+    );
     // A secret is kept by an empty answer, and never shown.
     assert!(asked.contains("File pattern [keep]: ") && !asked.contains("*.secret"), "{asked}");
     assert_eq!(scene.document().await["configuration"]["pattern"]["value"], "**/*.secret");

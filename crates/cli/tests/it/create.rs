@@ -1,11 +1,9 @@
 //! `connectors connector create`.
 
-use std::process::Output;
-
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Asked, Gate, Server, Service, Workplace, answer, report, said};
+use crate::support::{Asked, Gate, Server, Service, Workplace, answer, err, out, report, said};
 
 /// What a cluster with security answers; the embedded node has no such API.
 fn keys(asked: &Asked) -> Option<(u16, Value)> {
@@ -26,14 +24,6 @@ fn keys(asked: &Asked) -> Option<(u16, Value)> {
         ("DELETE", "/_security/api_key") => Some((200, json!({"invalidated_api_keys": ["key-id"]}))),
         _ => None,
     }
-}
-
-fn err(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 #[tokio::test]

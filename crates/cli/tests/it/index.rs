@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Server, Workplace, answer, report, said};
+use crate::support::{Server, Workplace, answer, err, report, said};
 
 #[tokio::test]
 async fn indices_are_listed_cleaned_and_deleted() {
@@ -17,7 +17,6 @@ async fn indices_are_listed_cleaned_and_deleted() {
     let run = |arguments: &[&str], lines: &[&str]| {
         answer(Workplace::command(&config).arg("index").args(arguments), lines)
     };
-    let err = |output: &std::process::Output| String::from_utf8(output.stderr.clone()).unwrap();
 
     let list = report(&run(&["list", "-o", "json"], &[]));
     let ours = list.as_array().unwrap().iter().find(|index| index["index"] == place.index.as_str()).unwrap();

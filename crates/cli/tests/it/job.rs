@@ -7,6 +7,18 @@ use serde_json::json;
 
 use crate::support::{Server, Service, Workplace, answer, report, said, until};
 
+/// Until one job of the connector waits for a service.
+async fn waits(server: &Server, connector: &str) {
+    let of = json!({"term": {"connector.id": connector}});
+    let query = json!({"query": {"bool": {"filter": [of, {"term": {"status": "pending"}}]}}});
+    until("a pending job", Duration::from_secs(20), async || {
+        let path = "/.elastic-connectors-sync-jobs/_count";
+        let (_, found) = server.call(Method::POST, path, Some(query.clone())).await;
+        (found["count"] == 1).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_watched_job_ends_with_its_result_as_exit_code() {
     let server = Server::start().await;
@@ -30,14 +42,7 @@ async fn a_watched_job_ends_with_its_result_as_exit_code() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    until("the job", Duration::from_secs(20), async || {
-        let query = json!({"query": {"bool": {"filter": [
-            {"term": {"connector.id": id}}, {"term": {"status": "pending"}}]}}});
-        let (_, found) =
-            server.call(Method::POST, "/.elastic-connectors-sync-jobs/_count", Some(query)).await;
-        (found["count"] == 1).then_some(())
-    })
-    .await;
+    waits(&server, &id).await;
     // Long enough for a line of progress.
     tokio::time::sleep(Duration::from_millis(3500)).await;
     let mut service = Service::start(&serving, "watch");
@@ -63,6 +68,15 @@ async fn a_watched_job_ends_with_its_result_as_exit_code() {
     assert_eq!(report(&output), json!({"id": canceled, "status": "canceled"}));
     let output = answer(&mut command(&["watch", &canceled]), &[]);
     assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+
+    // Who watches may leave; the job stays.
+    let mut left =
+        command(&["start", "-i", &id, "--watch"]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    waits(&server, &id).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let pid = left.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(left.wait().unwrap().code(), Some(130));
 
     for verb in ["watch", "view", "cancel"] {
         let output = answer(&mut command(&[verb, "nope"]), &[]);

@@ -1,13 +1,12 @@
 //! `connectors login`.
 
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Output};
 
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{answer, report, said, until};
+use crate::support::{answer, err, report, said, start_node};
 
 /// A node that asks for a password.
 struct Locked {
@@ -19,24 +18,10 @@ struct Locked {
 impl Locked {
     async fn start() -> Self {
         let folder = TempDir::new().unwrap();
-        let (address, password) = (folder.path().join("address"), folder.path().join("password"));
+        let password = folder.path().join("password");
         std::fs::write(&password, "hunter2 \"${x}\"\n").unwrap();
-        let node = Command::new(env!("CARGO_BIN_EXE_elastic-ingest"))
-            .args(["node", "--port", "0", "--username", "elastic", "--password-file"])
-            .arg(&password)
-            .arg("--path")
-            .arg(folder.path().join("data"))
-            .arg("--address-file")
-            .arg(&address)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let url = until("the node's address", Duration::from_secs(30), async || {
-            let text = std::fs::read_to_string(&address).ok()?;
-            Some(text.trim().to_owned()).filter(|text| !text.is_empty())
-        })
-        .await;
+        let arguments = ["--username", "elastic", "--password-file", password.to_str().unwrap()];
+        let (node, url) = start_node(folder.path(), &arguments).await;
         Self { node, url, folder }
     }
 
@@ -61,10 +46,6 @@ impl Drop for Locked {
         self.node.kill().unwrap();
         self.node.wait().unwrap();
     }
-}
-
-fn err(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 #[cfg(unix)]

@@ -1,18 +1,8 @@
 //! `connectors rules`: from a file to rules in force.
 
-use std::process::Output;
-
 use serde_json::{Value, json};
 
-use crate::support::{Server, Workplace, answer, report, said};
-
-fn err(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
+use crate::support::{Server, Workplace, answer, err, out, report, said};
 
 #[tokio::test]
 async fn a_draft_is_set_checked_rehearsed_and_applied() {

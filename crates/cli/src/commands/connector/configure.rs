@@ -19,7 +19,8 @@ pub async fn run(service: &Service, args: &ConfigureArgs) -> Result<()> {
         settings(descriptor, &args.settings)?
     } else {
         let stored = &connector.document.configuration;
-        let form = ask(descriptor, completed(descriptor, stored), !stored.is_empty())?;
+        let form = completed(descriptor, stored);
+        let form = ask_until_it_works(service, descriptor, form, !stored.is_empty(), !args.no_check).await?;
         form.0.into_iter().map(|(key, field)| (key, value_of(&field).clone())).collect()
     };
     let written = service.configure(&connector.id, &settings, !args.no_check).await?;
@@ -80,13 +81,26 @@ pub(super) fn settings(descriptor: &SourceDescriptor, args: &SettingArgs) -> Res
     Ok(settings)
 }
 
+/// Asks for the fields, and with `ask_source` once more for as long as the source refuses them: the answers are the defaults
+/// then.
+pub(super) async fn ask_until_it_works(
+    service: &Service,
+    descriptor: &SourceDescriptor,
+    form: RawConfiguration,
+    known: bool,
+    ask_source: bool,
+) -> Result<RawConfiguration> {
+    let mut form = ask(descriptor, form, known)?;
+    while ask_source && let Err(error) = service.try_configuration(descriptor, &form).await {
+        prompt::say(&format!("\nThat does not work: {error}\n"))?;
+        form = ask(descriptor, form, true)?;
+    }
+    Ok(form)
+}
+
 /// Asks for each field whose dependencies hold, in the order of the form. `known`: the values are the user's own, so that
 /// even a secret may be kept by an empty answer.
-pub(super) fn ask(
-    descriptor: &SourceDescriptor,
-    mut form: RawConfiguration,
-    known: bool,
-) -> Result<RawConfiguration> {
+fn ask(descriptor: &SourceDescriptor, mut form: RawConfiguration, known: bool) -> Result<RawConfiguration> {
     let mut keys: Vec<(i64, String)> = form
         .0
         .iter()

@@ -13,7 +13,7 @@ use connectors_service::{CreatedConnector, NewConnector, Service};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use super::configure::{ask, given, settings};
+use super::configure::{ask_until_it_works, given, settings};
 use crate::commands::source::unknown_source;
 use crate::connectors_args::{CreateArgs, Output};
 use crate::files;
@@ -47,7 +47,7 @@ pub async fn run(service: &Service, registry: &Registry, args: &CreateArgs) -> R
     };
     let form = completed(descriptor, &RawConfiguration::default());
     let configuration = if asks {
-        ask(descriptor, form, false)?
+        ask_until_it_works(service, descriptor, form, false, !args.no_check).await?
     } else {
         let mut form = form;
         for (key, value) in settings(descriptor, &args.settings)? {

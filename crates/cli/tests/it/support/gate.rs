@@ -105,6 +105,12 @@ fn serve(
     write!(server, "{head}connection: close\r\n\r\n")?;
     server.write_all(&body)?;
     server.flush()?;
-    std::io::copy(&mut server, &mut client)?;
-    Ok(())
+    // Not every server says that it closes the connection; a client that is not told would use it again.
+    let mut answer = Vec::new();
+    server.read_to_end(&mut answer)?;
+    let status = answer.iter().position(|byte| *byte == b'\n').map_or(answer.len(), |end| end + 1);
+    client.write_all(&answer[..status])?;
+    client.write_all(b"connection: close\r\n")?;
+    client.write_all(&answer[status..])?;
+    client.flush()
 }

@@ -29,23 +29,7 @@ impl Server {
             return Self { url, node: None, http };
         }
         let folder = TempDir::new().unwrap();
-        let address = folder.path().join("address");
-        let node = Command::new(env!("CARGO_BIN_EXE_elastic-ingest"))
-            .args(["node", "--port", "0", "--path"])
-            .arg(folder.path().join("data"))
-            .arg("--address-file")
-            .arg(&address)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let url = until("the node's address", Duration::from_secs(30), async || {
-            std::fs::read_to_string(&address)
-                .ok()
-                .map(|text| text.trim().to_owned())
-                .filter(|t| !t.is_empty())
-        })
-        .await;
+        let (node, url) = start_node(folder.path(), &[]).await;
         Self { url, node: Some((node, folder)), http }
     }
 
@@ -154,6 +138,28 @@ impl Drop for Server {
             node.wait().unwrap();
         }
     }
+}
+
+/// An embedded node in a process of its own, with its data in `folder`, and its URL.
+pub async fn start_node(folder: &Path, arguments: &[&str]) -> (Child, String) {
+    let address = folder.join("address");
+    let node = Command::new(env!("CARGO_BIN_EXE_elastic-ingest"))
+        .args(["node", "--port", "0"])
+        .args(arguments)
+        .arg("--path")
+        .arg(folder.join("data"))
+        .arg("--address-file")
+        .arg(&address)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let url = until("the node's address", Duration::from_secs(30), async || {
+        let text = std::fs::read_to_string(&address).ok()?;
+        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+    })
+    .await;
+    (node, url)
 }
 
 /// Asks every 20 ms until there is an answer.
@@ -265,6 +271,14 @@ pub fn answer(command: &mut Command, lines: &[&str]) -> Output {
     // A command that asks nothing may end before it is answered.
     let _unread = std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes());
     child.wait_with_output().unwrap()
+}
+
+pub fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 /// Standard output as JSON.
