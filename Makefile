@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := bin/elastic-ingest bin/connectors
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test ftest e2e lint fmt bench coverage licenses kill-test clean
+.PHONY: help install demo run test ftest e2e scale lint fmt bench coverage licenses kill-test clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | column -t -s '|'
@@ -30,6 +30,9 @@ test: ## Unit and integration tests; needs nothing but the toolchains
 ftest: install ## NAME=dir: end-to-end test of one source on the embedded node and on a real Elasticsearch
 	@test -n "$(NAME)" || { echo "usage: make ftest NAME=<service type>, for example make ftest NAME=dir"; exit 2; }
 	tests/ftest/run $(NAME)
+
+scale: install ## 500 connectors on one service: nothing missed, nothing doubled, nothing to do when nothing is due
+	tests/scale/run
 
 e2e: ## end-to-end tests of the connector protocol on the embedded node, a real Elasticsearch and a real OpenSearch
 	tests/e2e/run

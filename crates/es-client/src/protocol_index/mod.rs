@@ -38,8 +38,8 @@ pub type SyncJobIndex = ProtocolIndex<SyncJobDocument>;
 
 /// How often a document is read and changed again when others wrote it in between.
 const TRIES: usize = 3;
-/// Documents per page of a search.
-const PAGE: usize = 100;
+/// Documents per page of a search: a service asks for its connectors at every turn, and should get them with one request.
+const PAGE: usize = 1000;
 /// Elasticsearch's limit of `from` + `size`.
 const WINDOW: usize = 10_000;
 

@@ -5,8 +5,6 @@
 
 mod access;
 mod accounts;
-#[cfg(test)]
-mod changes_tests;
 mod client;
 mod config;
 mod document;

@@ -1,5 +1,7 @@
 //! The source through its public surface, on real directories.
 
+mod changes;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};

@@ -8,7 +8,7 @@ use connectors_sdk::{DataSource, Inbox, Message, SinkLimits, SourceContext, Sour
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::descriptor;
+use super::super::descriptor;
 
 /// A folder with files, and one for the source's state.
 struct Place {
