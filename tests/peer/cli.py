@@ -113,6 +113,16 @@ def create(folder, url, tree):
     return identifier, key
 
 
+def create_native(folder, url):
+    """The key of a native connector is stored as a connector secret."""
+    printed = peer(folder, "connectors", "connector", "create", "--index-name", "content-peer", "--service-type", "dir",
+                   "--index-language", "en", "--name", "Native", "--native", "--from-file", "values.json")
+    key = re.search(r"api_key: (\S+)\)", printed).group(1)
+    made = until("the native connector", lambda: call(url, "GET", "/_connector?index_name=content-peer")[1]["results"])[0]
+    secret = call(url, "GET", f"/_connector/_secret/{made['api_key_secret_id']}")[1]
+    expect("connectors connector create --native", (made["is_native"], secret["value"]), (True, key))
+
+
 def jobs(folder, url, connector):
     """Jobs are started, listed, shown and cancelled; the one that is left is the answer."""
     start = lambda: json.loads(peer(folder, "connectors", "job", "start", "-i", connector, "-t", "full", "-o", "json"))["id"]
@@ -198,6 +208,7 @@ def main():
         try:
             log_in(folder, url)
             connector, key = create(folder, url, tree)
+            create_native(folder, url)
             job = jobs(folder, url, connector)
             authorization = f"ApiKey {key}"
             call(url, "PUT", "/peer-other/_doc/1?refresh=true", {"a": 1})
