@@ -11,7 +11,7 @@ use super::documents::{check_id, source_params, update_get};
 use super::write::{ack_params, conditions, refresh, validations};
 use crate::cluster::{Action, BulkOp, ItemResult, Outcome, UpdateBody, blocking};
 use crate::error::{ApiError, Result};
-use crate::http::{self, Request, Response, Route};
+use crate::http::{self, Identity, Request, Response, Route};
 use crate::mapping::{Json, read_json};
 use crate::node::Node;
 use crate::search::source::SourceFilter;
@@ -78,7 +78,9 @@ async fn bulk(node: Arc<Node>, mut request: Request) -> Result<Response> {
         if line.refused.is_none() {
             line.refused = check_write(&node.cluster, &identity, &line.op, true).err();
         }
-        line.op.by = identity.clone();
+        if matches!(identity, Identity::Key(_)) {
+            line.op.by = identity.clone();
+        }
         match line.refused {
             None => ops.push(line.op),
             Some(error) => refused.push((

@@ -117,16 +117,16 @@ impl Role {
         self.cluster.iter().any(|privilege| cluster_grants(privilege, action))
     }
 
-    /// Whether a cluster privilege was given by this name, or by `all`.
+    /// Whether a cluster privilege is held, by its name or by what others grant.
     pub fn has_cluster_privilege(&self, name: &str) -> bool {
-        self.cluster.iter().any(|privilege| {
+        let broader = |privilege: &str| {
             privilege == name
                 || privilege == "all"
-                || (privilege == "manage" && name == "monitor")
-                || (matches!(privilege.as_str(), "manage_api_key" | "manage_security")
-                    && name == "manage_own_api_key")
-        }) || (name.contains(':') && self.allows(name.trim_end_matches('*')))
-            || implied(name, |action| self.allows(action), cluster_grants, CLUSTER_ACTIONS)
+                || (name == "manage_own_api_key" && matches!(privilege, "manage_api_key" | "manage_security"))
+        };
+        name == "none"
+            || self.cluster.iter().any(|privilege| broader(privilege))
+            || covers(name, |action| self.allows(action), cluster_grants, CLUSTER_ACTIONS)
     }
 
     /// Whether an index action is granted on an index or alias of this name.
@@ -139,12 +139,9 @@ impl Role {
         })
     }
 
-    /// Whether an index privilege holds on an index or alias, or a pattern of them.
+    /// Whether an index privilege is held on an index or alias.
     pub fn has_index_privilege(&self, index: &str, name: &str) -> bool {
-        if name.contains(':') {
-            return self.allows_on(index, name.trim_end_matches('*'));
-        }
-        name == "none" || implied(name, |action| self.allows_on(index, action), index_grants, INDEX_ACTIONS)
+        name == "none" || covers(name, |action| self.allows_on(index, action), index_grants, INDEX_ACTIONS)
     }
 
     /// Whether an index action is granted on anything at all.
@@ -211,15 +208,18 @@ const INDEX_ACTIONS: &[&str] = &[
     "indices:monitor/stats",
 ];
 
-/// Whether everything a privilege grants is granted. One that grants nothing here is held by nobody but by its name.
-fn implied(
+/// Whether everything a privilege, or a pattern over actions, grants is granted. A privilege that grants nothing here is
+/// held by nobody but by its name; of a pattern its beginning has to be granted too, for actions that nobody knows yet.
+fn covers(
     name: &str,
     allowed: impl Fn(&str) -> bool,
     grants: impl Fn(&str, &str) -> bool,
     actions: &[&str],
 ) -> bool {
     let mut granted = actions.iter().filter(|action| grants(name, action)).peekable();
-    granted.peek().is_some() && granted.all(|action| allowed(action))
+    let named =
+        if name.contains(':') { allowed(name.trim_end_matches('*')) } else { granted.peek().is_some() };
+    named && granted.all(|action| allowed(action))
 }
 
 impl IndexGrant {
@@ -346,6 +346,12 @@ mod tests {
         assert!(role.has_index_privilege("a", "index") && role.has_index_privilege("a", "delete"));
         assert!(!role.has_index_privilege("a", "read") && !role.has_index_privilege("b", "write"));
         assert!(!role.has_index_privilege("a", "all"));
+        assert!(role.has_cluster_privilege("cluster:monitor/*") && !role.has_cluster_privilege("cluster:*"));
+        assert!(role.has_index_privilege("a", "indices:data/write/*"));
+        assert!(!role.has_index_privilege("a", "indices:data/*"));
+        let connectors = json!({"r": {"cluster": ["manage_connector"]}});
+        let connectors = Role::parse(connectors.as_object().unwrap()).unwrap().0;
+        assert!(!connectors.has_cluster_privilege("cluster:admin/xpack/connector/*"), "not its secrets");
         assert_eq!(shown["r"]["indices"][0]["allow_restricted_indices"], false);
     }
 }
