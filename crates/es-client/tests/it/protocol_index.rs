@@ -250,19 +250,19 @@ fn searched(fake: &Fake, path: &str) -> Value {
 
 #[tokio::test]
 async fn searches_page_until_the_end_and_skip_what_cannot_be_read() {
-    let fake = searchable(250).await;
+    let fake = searchable(2500).await;
     let jobs = SyncJobIndex::new(client(&fake));
     let found = jobs.claimable(&["c".to_owned()], &[JobType::Full]).await.unwrap();
-    assert_eq!(found.len(), 249);
+    assert_eq!(found.len(), 2499);
     assert_eq!((ids(&found)[0], ids(&found)[1]), ("j0", "j2"));
     let from: Vec<_> = fake
         .seen()
         .iter()
         .map(|seen| serde_json::from_slice::<Value>(&seen.body).unwrap()["from"].as_u64().unwrap())
         .collect();
-    assert_eq!(from, [0, 100, 200]);
+    assert_eq!(from, [0, 1000, 2000]);
     let page = jobs.list(None, 2, 10).await.unwrap();
-    assert_eq!((page.jobs.len(), page.total), (10, 250));
+    assert_eq!((page.jobs.len(), page.total), (10, 2500));
 }
 
 #[tokio::test]
@@ -279,7 +279,7 @@ async fn jobs_are_searched_by_connector_type_and_status() {
                 {"terms": {"job_type": ["full", "incremental"]}},
             ]}},
             "sort": [{"created_at": {"order": "asc", "unmapped_type": "date"}}],
-            "from": 0, "size": 100, "seq_no_primary_term": true, "track_total_hits": true,
+            "from": 0, "size": 1000, "seq_no_primary_term": true, "track_total_hits": true,
         })
     );
     let fake = searchable(0).await;
