@@ -9,6 +9,7 @@ mod connector;
 mod create;
 mod dir;
 mod embedded;
+mod filtering;
 mod index;
 mod job;
 mod kinds;

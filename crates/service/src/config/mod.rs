@@ -149,8 +149,6 @@ pub struct Elasticsearch {
     pub initial_backoff: Duration,
     /// Factor from one such wait to the next.
     pub backoff_multiplier: f64,
-    /// Use the `_connector` API where the server has one.
-    pub feature_use_connectors_api: bool,
     /// Further request headers.
     pub headers: BTreeMap<String, String>,
     /// Send request bodies compressed (ours; the peer does not).
@@ -306,8 +304,10 @@ fn read_elasticsearch(r: &mut Reader<'_>) -> Result<Elasticsearch, ConfigError> 
     if !host.contains("://") {
         host = format!("{}://{host}", if ssl { "https" } else { "http" });
     }
-    // Accepted from the peer's files; our log level is one for the whole program.
+    // Accepted from the peer's files; our log level is one for the whole program, and the protocol's indices are written
+    // directly.
     r.text("elasticsearch.log_level")?;
+    r.flag("elasticsearch.feature_use_connectors_api", true)?;
     Ok(Elasticsearch {
         embedded,
         host,
@@ -324,7 +324,6 @@ fn read_elasticsearch(r: &mut Reader<'_>) -> Result<Elasticsearch, ConfigError> 
         retry_interval: r.seconds("elasticsearch.retry_interval", 10.0)?,
         initial_backoff: r.seconds("elasticsearch.initial_backoff_duration", 1.0)?,
         backoff_multiplier: r.factor("elasticsearch.backoff_multiplier", 2.0)?,
-        feature_use_connectors_api: r.flag("elasticsearch.feature_use_connectors_api", true)?,
         headers: r.text_map("elasticsearch.headers")?,
         compress: r.flag("elasticsearch.compress", false)?,
         bulk: read_bulk(r)?,
