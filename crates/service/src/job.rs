@@ -155,7 +155,7 @@ impl Service {
         tokens: StopTokens,
     ) -> Result<(Ending, Option<Box<SyncReport>>), ServiceError> {
         let input = tokio::select! {
-            input = self.prepare(&job.document, features, tokens.cancel.child_token()) => input?,
+            input = self.prepare(&job.document, features, true, tokens.cancel.child_token()) => input?,
             () = tokens.cancel.cancelled() => return Ok((Ending::Canceled, None)),
             () = tokens.suspend.cancelled() => return Ok((Ending::Suspended, None)),
         };
@@ -167,11 +167,12 @@ impl Service {
         Ok(((&report.outcome).into(), Some(Box::new(report))))
     }
 
-    /// Everything the engine needs.
+    /// Everything the engine needs. `keeps_state`: the source may keep on this machine what it learns for the next sync.
     pub(crate) async fn prepare(
         &self,
         document: &SyncJobDocument,
         features: &Features,
+        keeps_state: bool,
         cancel: CancellationToken,
     ) -> Result<SyncInput, ServiceError> {
         let shared = &self.shared;
@@ -207,7 +208,7 @@ impl Service {
                 descriptor,
                 &snapshot.configuration,
                 Surroundings {
-                    connector_id: snapshot.id.clone(),
+                    connector_id: snapshot.id.clone().filter(|_| keeps_state),
                     features: features.clone(),
                     extract_binary_content: pipeline.extract_binary_content,
                     cancel,
@@ -329,7 +330,13 @@ impl Service {
                 }
             };
             let Some(ended) = shared.jobs.write_guarded(&job, &update).await? else { continue };
-            let cursor = report.as_ref().and_then(|report| report.cursor.as_ref());
+            let mut cursor = report.as_ref().and_then(|report| report.cursor.as_ref());
+            if ended.document.job_type == JobType::Incremental
+                && report.as_ref().is_some_and(|report| report.counters.dead_letters > 0)
+            {
+                // What could not be written is sent again by the next one.
+                cursor = ended.document.connector.sync_cursor.as_ref();
+            }
             let update = ConnectorDocument::sync_ended(Some(&ended.document), cursor, Timestamp::now());
             shared.connectors.write(connector_id, &update).await?;
             log_end(&ended.document, report.as_deref());

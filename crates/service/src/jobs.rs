@@ -1,10 +1,11 @@
 //! The job loops: take pending and suspended jobs, oldest first, a bounded number at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use connectors_es_client::protocol_index::Stored;
+use connectors_protocol::connector::{ConnectorDocument, SyncStartError};
 use connectors_protocol::sync_job::{JobType, SyncJobDocument};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{self, JoinSet};
@@ -23,7 +24,7 @@ pub(crate) struct Runner {
     running: JoinSet<()>,
     /// The jobs that run here, so that none is started twice.
     taken: HashMap<task::Id, String>,
-    /// Whether the last look left work behind for want of a slot.
+    /// Whether the last look left work behind that can begin when a job here ends.
     more: bool,
     /// Changes when this process makes a job.
     new_job: watch::Receiver<()>,
@@ -57,7 +58,7 @@ impl Runner {
     pub(crate) async fn turn(&mut self) -> Result<(), ServiceError> {
         self.reap();
         self.more = false;
-        let shared = &self.service.shared;
+        let shared = self.service.shared.clone();
         if self.new_job.has_changed().unwrap_or(false) {
             self.new_job.mark_unchanged();
             // Once for all that were made.
@@ -65,11 +66,24 @@ impl Runner {
         }
         let connectors =
             shared.connectors.supported(&self.service.served_types(), &self.service.own_ids()).await?;
+        let busy: HashSet<String> = connectors
+            .iter()
+            .filter(|connector| self.is_busy(&connector.document))
+            .map(|connector| connector.id.clone())
+            .collect();
         let ids: Vec<String> = connectors.into_iter().map(|connector| connector.id).collect();
         self.service.take_over_dead(&ids, self.types, |id| self.runs(id)).await?;
         let waiting = shared.jobs.claimable(&ids, self.types).await?;
         for job in waiting {
             if self.runs(&job.id) {
+                continue;
+            }
+            // A job whose connector is syncing waits, and takes no slot from others meanwhile. The search may be a refresh
+            // behind.
+            if let Some(id) = job.document.connector.id.as_ref().filter(|id| busy.contains(*id))
+                && shared.connectors.get(id).await?.is_some_and(|now| self.is_busy(&now.document))
+            {
+                self.more = true;
                 continue;
             }
             let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
@@ -101,6 +115,13 @@ impl Runner {
             .instrument(span),
         );
         self.taken.insert(task.id(), id);
+    }
+
+    /// Whether a sync of this family runs for the connector.
+    fn is_busy(&self, connector: &ConnectorDocument) -> bool {
+        self.types.first().is_some_and(|job_type| {
+            matches!(connector.sync_started(*job_type), Err(SyncStartError::AlreadyRunning(_)))
+        })
     }
 
     fn runs(&self, job_id: &str) -> bool {

@@ -1,6 +1,6 @@
 //! The scheduling loop: prepares and checks connectors, sends heartbeats, and creates the jobs that are due.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use connectors_es_client::protocol_index::Stored;
@@ -20,15 +20,17 @@ use crate::source::Surroundings;
 /// State of the loop: when it last woke up, and which connectors it has greeted.
 pub(crate) struct Scheduler {
     service: Service,
-    previous: Timestamp,
-    greeted: HashSet<String>,
+    started: Timestamp,
+    /// From when on the schedules of each connector have not been looked at. One that cannot be looked at stays behind, so
+    /// that nothing of it is missed.
+    looked: HashMap<String, Timestamp>,
     /// The first time, after the last turn, that a schedule asks for something.
     next: Option<Timestamp>,
 }
 
 impl Scheduler {
     pub(crate) fn new(service: Service) -> Self {
-        Self { service, previous: Timestamp::now(), greeted: HashSet::new(), next: None }
+        Self { service, started: Timestamp::now(), looked: HashMap::new(), next: None }
     }
 
     /// How long until a schedule that was looked at asks for a job.
@@ -40,38 +42,48 @@ impl Scheduler {
     pub(crate) async fn turn(&mut self) -> Result<(), ServiceError> {
         let shared = &self.service.shared;
         let now = Timestamp::now();
+        // Whatever happens now, the next turn is not due because of what was due before.
+        self.next = None;
         let connectors =
             shared.connectors.supported(&self.service.served_types(), &self.service.own_ids()).await?;
         if connectors.is_empty() {
             tracing::debug!("No connectors to schedule");
         }
-        let (service, previous, greeted) = (&self.service, self.previous, &self.greeted);
+        let (service, started, looked) = (&self.service, self.started, &self.looked);
         let width = shared.config.service.max_concurrent_scheduling_tasks;
         let catch_up = shared.config.service.catch_up;
-        let outcomes: Vec<(String, Looked)> = futures_util::stream::iter(connectors)
+        let outcomes: Vec<(String, Timestamp, Looked)> = futures_util::stream::iter(connectors)
             .map(|connector| {
                 let span = tracing::info_span!("connector", connector_id = %connector.id);
-                let first = !greeted.contains(&connector.id);
-                let unattended_since = connector.document.last_seen.filter(|_| first && catch_up);
-                let turn = Turn { previous, now, unattended_since };
+                let since = looked.get(&connector.id).copied();
+                let first = since.is_none();
+                // At first, since a service last reported for it: a job that was due while none ran is made now, once.
+                let unattended = connector.document.last_seen.filter(|seen| catch_up && *seen < started);
+                let turn = Turn { since: since.or(unattended).unwrap_or(started), now };
                 let id = connector.id.clone();
-                async move { (id, look_after(service, connector, first, turn).await) }.instrument(span)
+                async move { (id, turn.since, look_after(service, connector, first, turn).await) }
+                    .instrument(span)
             })
             .buffer_unordered(width)
             .collect()
             .await;
-        self.previous = now;
-        self.next = None;
         let mut result = Ok(());
-        for (id, outcome) in outcomes {
-            match outcome {
-                Ok(next) => self.next = self.next.into_iter().chain(next).min(),
+        for (id, since, outcome) in outcomes {
+            let looked = match outcome {
+                Ok(next) => {
+                    self.next = self.next.into_iter().chain(next).min();
+                    now
+                }
                 Err(error) => {
                     tracing::warn!("Connector {id}: {error}");
-                    result = result.and(Err(error));
+                    // What is wrong with one connector is written there; it must not end the service of all others.
+                    if let ServiceError::Elasticsearch(_) = error {
+                        result = result.and(Err(error));
+                    }
+                    since
                 }
-            }
-            self.greeted.insert(id);
+            };
+            self.looked.insert(id, looked);
         }
         result
     }
@@ -136,6 +148,7 @@ async fn look_after(
         connector = shared.connectors.write(&connector.id, &update).await?;
     }
     let mut next = None;
+    let mut problem = None;
     for job_type in [JobType::AccessControl, JobType::Incremental, JobType::Full] {
         let able = match job_type {
             JobType::Full => true,
@@ -145,14 +158,22 @@ async fn look_after(
             JobType::AccessControl => {
                 connector.document.features.document_level_security()
                     && descriptor.capabilities.access_control
+                    && source.restricts_access()
             }
         };
         if able {
-            let at = schedule(service, &mut connector, job_type, turn).await?;
-            next = next.into_iter().chain(at).min();
+            match schedule(service, &mut connector, job_type, turn).await {
+                Ok(at) => next = next.into_iter().chain(at).min(),
+                // One schedule that cannot be read does not keep the others from theirs.
+                Err(error) => problem = problem.or(Some(error)),
+            }
         }
     }
-    Ok(next)
+    match problem {
+        None => Ok(next),
+        Some(error @ ServiceError::Setup(_)) => failed(service, &connector, error).await,
+        Some(error) => Err(error),
+    }
 }
 
 /// Writes what is wrong into the connector, where its owner sees it.
@@ -195,7 +216,8 @@ async fn schedule(
     for _ in 0..3 {
         let document = &connector.document;
         let last = document.last_scheduled(job_type);
-        let since = turn.since(document, job_type);
+        // A job that was made since has its stamp.
+        let since = last.map_or(turn.since, |stamp| stamp.max(turn.since));
         let next = match due(document.scheduling.of(job_type), since, turn.now, last)
             .map_err(|error| ServiceError::Setup(format!("schedule: {error}")))?
         {
@@ -231,10 +253,9 @@ async fn schedule(
         tracing::info!("Created {job_type} job {job_id} by schedule");
         return Ok(next);
     }
-    tracing::debug!(
+    Err(ServiceError::Protocol(format!(
         "others wrote the connector three times in a row; scheduling {job_type} at the next turn"
-    );
-    Ok(None)
+    )))
 }
 
 /// The first time of a schedule after `now`. A schedule that cannot be read has been complained about already.
@@ -245,22 +266,10 @@ fn following(entry: &ScheduleEntry, now: Timestamp) -> Option<Timestamp> {
     }
 }
 
-/// One look at the schedules.
+/// One look at the schedules of a connector.
 #[derive(Debug, Clone, Copy)]
 struct Turn {
-    previous: Timestamp,
+    /// The time from which on they have not been looked at.
+    since: Timestamp,
     now: Timestamp,
-    /// When a service last reported for the connector, if this process looks at it for the first time and jobs that were
-    /// missed before are wanted.
-    unattended_since: Option<Timestamp>,
-}
-
-impl Turn {
-    /// The time from which on schedules have not been looked at. At first that is when a service last reported for the
-    /// connector, so that a job that was due while none ran is made now, once; a job that was made since has its stamp.
-    fn since(&self, connector: &ConnectorDocument, job_type: JobType) -> Timestamp {
-        let Some(seen) = self.unattended_since else { return self.previous };
-        let stamp = connector.last_scheduled(job_type);
-        stamp.map_or(seen, |stamp| stamp.max(seen)).min(self.previous)
-    }
 }

@@ -26,6 +26,9 @@ pub(crate) struct Outgoing {
     pub download: Option<LazyDownload>,
     /// About how many bytes it takes without its download.
     pub size: usize,
+    /// Where documents say who may see them, an older version must not stay when this one cannot be written: it may be open
+    /// to people who may not see it any more.
+    pub all_or_nothing: bool,
 }
 
 /// Adds what every content document carries. Rules see these fields too.

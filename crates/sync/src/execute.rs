@@ -269,8 +269,10 @@ impl Job {
         let chunk_size = self.input.options.chunk_size.max(1);
         let chunk_bytes = self.input.options.chunk_max_bytes;
         for message in messages {
-            // A document that comes after a deletion may be the same one.
-            let deletes_first = !intake.deletes.is_empty() && !matches!(message, Message::Delete(_));
+            let deletes_first = match &message {
+                Message::Document(document) | Message::Update(document) => intake.deletes(&document.id),
+                _ => false,
+            };
             if deletes_first || intake.deletes.len() >= chunk_size {
                 self.dispatch(intake).await?;
             }

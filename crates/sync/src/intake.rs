@@ -80,8 +80,7 @@ impl Intake {
                 self.document(document, Some(BulkOpKind::Update))?;
             }
             Message::Delete(id) if self.inventory.is_none() => {
-                self.tally.deletes += 1;
-                self.deletes.push(document_id::stored(&id).into_owned());
+                self.delete(&id);
             }
             Message::Update(_) | Message::Delete(_) => {
                 let error = SourceError::new(
@@ -102,6 +101,16 @@ impl Intake {
         Ok(())
     }
 
+    fn delete(&mut self, id: &str) {
+        self.tally.deletes += 1;
+        self.deletes.push(document_id::stored(id).into_owned());
+    }
+
+    /// Whether the document of this id is to be deleted before anything else is written of it.
+    pub(crate) fn deletes(&self, id: &str) -> bool {
+        !self.deletes.is_empty() && self.deletes.iter().any(|deleted| *deleted == document_id::stored(id))
+    }
+
     fn document(&mut self, mut document: Document, operation: Option<BulkOpKind>) -> Result<(), TakeError> {
         self.tally.extracted += 1;
         if document.id.is_empty() {
@@ -115,7 +124,10 @@ impl Intake {
             return Ok(());
         }
         if self.decisions.restricted && !says_who_may_see_it(&document) {
-            // Not marked as seen: what the index has of it is deleted, for nobody knows who may see it.
+            // What the index has of it is deleted, for nobody knows who may see it: in a full sync because it is not seen.
+            if self.inventory.is_none() {
+                self.delete(&document.id);
+            }
             self.ledger.bury(DeadLetter {
                 id: document.id,
                 operation: BulkOpKind::Index.as_str(),
@@ -133,6 +145,10 @@ impl Intake {
         self.matches.record(decision);
         if !decision.include {
             self.tally.filtered += 1;
+            if self.inventory.is_none() {
+                // It may have been let in as it was before.
+                self.delete(&document.id);
+            }
             return Ok(());
         }
         let known = match &mut self.inventory {
@@ -161,7 +177,8 @@ impl Intake {
         let content = content.map_or(0, |download| usize::try_from(download.size()).unwrap_or(usize::MAX));
         self.pending_bytes = self.pending_bytes.saturating_add(size).saturating_add(content);
         let Document { id, fields, download, .. } = document;
-        self.pending.push(Outgoing { id, kind, fields, download, size });
+        let all_or_nothing = self.decisions.restricted;
+        self.pending.push(Outgoing { id, kind, fields, download, size, all_or_nothing });
         Ok(())
     }
 

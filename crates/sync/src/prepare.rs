@@ -256,9 +256,10 @@ impl Assembly {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 tracing::debug!("document {} vanished: {error}", document.id);
                 self.ledger.count(|counters| counters.docs_vanished += 1);
-                return;
+                return self.withdraw(&document.id, document.all_or_nothing);
             }
             Err(error) => {
+                self.withdraw(&document.id, document.all_or_nothing);
                 return self.bury(document.id, "download", error.kind().name(), error.to_string());
             }
         };
@@ -267,26 +268,48 @@ impl Assembly {
     }
 
     fn serialise(&mut self, document: Outgoing, content: Option<&Content>) {
-        let Outgoing { id, kind, fields, .. } = document;
+        let Outgoing { id, kind, fields, all_or_nothing, .. } = document;
         let body = Body { fields: &fields, content };
-        if self.body.is_empty() {
-            self.body = BulkBody::in_buffer(self.buffers.take());
-        }
+        self.take_buffer();
         let size = match self.body.push(kind, &id, &body) {
             Ok(size) => size,
-            Err(error) => return self.bury(id, kind.as_str(), "not_serializable", error.to_string()),
+            Err(error) => {
+                self.withdraw(&id, all_or_nothing);
+                return self.bury(id, kind.as_str(), "not_serializable", error.to_string());
+            }
         };
         if let Some(limit) = self.limits.text_bytes
             && size > limit
             && !body.has_attachment()
         {
             self.body.pop();
+            self.withdraw(&id, all_or_nothing);
             self.ledger.count(|counters| counters.docs_dropped_too_large += 1);
             let reason = format!(
                 "{size} bytes are more than elasticsearch.bulk.max_text_document_size ({limit} bytes)"
             );
             return self.bury(id, "size", "document_too_large", reason);
         }
+        self.cut();
+    }
+
+    /// Deletes what the index may have of a document that cannot be written.
+    fn withdraw(&mut self, id: &str, all_or_nothing: bool) {
+        if all_or_nothing {
+            self.take_buffer();
+            self.body.delete(id);
+            self.cut();
+        }
+    }
+
+    fn take_buffer(&mut self) {
+        if self.body.is_empty() {
+            self.body = BulkBody::in_buffer(self.buffers.take());
+        }
+    }
+
+    /// Completes the request before the last operation if that made it too large.
+    fn cut(&mut self) {
         if self.body.len() > 1
             && (self.body.len() > self.limits.request_operations
                 || self.body.byte_len() > self.limits.request_bytes)

@@ -387,3 +387,35 @@ async fn what_kibana_writes_is_understood_and_what_is_unknown_is_kept() {
     );
     server.forget(&place.index).await;
 }
+
+#[tokio::test]
+async fn a_schedule_that_cannot_be_read_does_not_stop_the_others_nor_the_service() {
+    let server = Server::start().await;
+    let (place, connector) = connected(&server, "search-e2e-bad-cron").await;
+    place.write("new.txt", "new");
+    change(
+        &server,
+        &connector,
+        json!({"scheduling": {
+            "full": {"enabled": true, "interval": "0/2 * * * * ?"},
+            "incremental": {"enabled": true, "interval": "every now and then"},
+        }}),
+    )
+    .await;
+    let mut settings = serving(&connector);
+    settings["service.max_errors"] = json!(1);
+    let mut service = Service::start(&place.config(&server.url, &settings), "bad-cron");
+    let (job, _) =
+        until("a scheduled job", Duration::from_secs(30), async || scheduled_job(&server, &connector).await)
+            .await;
+    server.job_becomes(&job, &["completed"], Duration::from_secs(30)).await;
+    until("the error", Duration::from_secs(20), async || {
+        let (_, document) = server.connector(&place.index).await;
+        document["error"].as_str().is_some_and(|error| error.contains("schedule")).then_some(())
+    })
+    .await;
+    // Many more turns than the errors a service may meet.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(service.stop(), Some(0), "{}", service.log());
+    server.forget(&place.index).await;
+}

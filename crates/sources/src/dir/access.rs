@@ -150,8 +150,17 @@ fn list_of(path: &Path) -> io::Result<Option<Vec<Entry>>> {
             Ok(length) => return parse_list(&room[..length]).map(Some),
             // A list of thousands of names.
             Err(Errno::RANGE) if room.len() < 1 << 20 => room.resize(room.len() * 4, 0),
-            // No list, or a file system that has none.
-            Err(Errno::NODATA | Errno::NOTSUP) => return Ok(None),
+            Err(Errno::NODATA) => return Ok(None),
+            // A file system that has no such lists. NFS version 4 has others, which the mode says too little of.
+            Err(Errno::NOTSUP) => {
+                return match rustix::fs::getxattr(path, c"system.nfs4_acl", &mut [0_u8; 0][..]) {
+                    Err(Errno::NODATA | Errno::NOTSUP) => Ok(None),
+                    Ok(_) | Err(Errno::RANGE) => Err(io::Error::other(
+                        "it has an NFS version 4 access control list, which is not understood",
+                    )),
+                    Err(error) => Err(error.into()),
+                };
+            }
             Err(error) => return Err(error.into()),
         }
     }

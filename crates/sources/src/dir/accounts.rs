@@ -38,7 +38,8 @@ impl Accounts {
         for line in passwd.lines().map(fields) {
             let [name, _, uid, gid, ..] = line.as_slice() else { continue };
             let (Ok(uid), Ok(gid)) = (uid.parse(), gid.parse()) else { continue };
-            if !name.is_empty() {
+            // The first one of a name is the one the system takes.
+            if !name.is_empty() && !accounts.iter().any(|account| account.name == *name) {
                 accounts.push(Account { name: name.clone(), uid, groups: BTreeSet::from([gid]) });
             }
         }
@@ -53,7 +54,11 @@ impl Accounts {
         let mut by_group: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
         for account in &accounts {
             for gid in &account.groups {
-                by_group.entry(*gid).or_default().insert(account.uid);
+                // Of several names with one number, all must be members: files know the number only.
+                let all = accounts.iter().filter(|other| other.uid == account.uid);
+                if all.clone().all(|other| other.groups.contains(gid)) {
+                    by_group.entry(*gid).or_default().insert(account.uid);
+                }
             }
         }
         Self { accounts, members: by_group }

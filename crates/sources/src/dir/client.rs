@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use connectors_extraction::{into_text, is_text};
@@ -228,8 +229,26 @@ pub(super) struct Wanted {
     pub binary: Option<u64>,
 }
 
-/// Reads a file of about this length, in bytes, as far as its content is wanted.
-pub(super) fn read(path: &Path, length: u64, wanted: Wanted) -> io::Result<FileContent> {
+/// Which file was listed: a path may lead to another one by the time it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity([u64; 2], [i64; 2], u32);
+
+impl Identity {
+    /// Device and inode, and what changes with every change of permissions.
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        let changed = [metadata.ctime(), metadata.ctime_nsec()];
+        Self([metadata.dev(), metadata.ino()], changed, metadata.mode())
+    }
+}
+
+/// Reads a file of about this length, in bytes, as far as its content is wanted. A file that is not `only` this one any more
+/// counts as vanished.
+pub(super) fn read(
+    path: &Path,
+    length: u64,
+    wanted: Wanted,
+    only: Option<Identity>,
+) -> io::Result<FileContent> {
     /// Enough to recognise most binary formats without reading them whole.
     const HEAD: u64 = 8 * 1024;
     let limit = wanted.text.max(wanted.binary.unwrap_or(0));
@@ -237,6 +256,14 @@ pub(super) fn read(path: &Path, length: u64, wanted: Wanted) -> io::Result<FileC
         return Ok(FileContent::Unwanted);
     }
     let mut file = File::open(path)?;
+    if let Some(only) = only
+        && Identity::of(&file.metadata()?) != only
+    {
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "it was changed or replaced after it was listed",
+        ));
+    }
     let mut bytes = Vec::new();
     if length > HEAD && wanted.binary.is_none_or(|binary| length > binary) {
         bytes.reserve_exact(usize::try_from(length).unwrap_or(0).saturating_add(1));

@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 
 use super::access;
 use super::accounts::Account;
-use super::client::{self, FileContent, Wanted};
+use super::client::{self, FileContent, Identity, Wanted};
 use super::error::at_file;
 use super::listing::Id;
 
@@ -47,8 +47,8 @@ impl Reader {
         Wanted { text: self.text, binary: self.binary.filter(|_| accepts_extension(extension)) }
     }
 
-    fn read(&self, path: &Path, length: u64) -> DownloadResult {
-        match client::read(path, length, self.wanted(path)).map_err(|error| at_file(path, error))? {
+    fn read(&self, path: &Path, length: u64, only: Option<Identity>) -> DownloadResult {
+        match client::read(path, length, self.wanted(path), only).map_err(|error| at_file(path, error))? {
             FileContent::Text(text) => Ok(Some(Content::Text(text))),
             FileContent::Binary(bytes) => Ok(Some(Content::Binary(Bytes::from(bytes)))),
             FileContent::Unwanted => Ok(None),
@@ -73,6 +73,8 @@ pub(super) fn from_file(
     if let Some(timestamp) = &timestamp {
         fields.insert("last_modified_time".to_owned(), Value::String(timestamp.clone()));
     }
+    // Who may see it was found out for this file, and for no other that is there later.
+    let only = access.is_some().then(|| Identity::of(metadata));
     if let Some(access) = access {
         fields.insert("_allow_access_control".to_owned(), json!(access));
     }
@@ -98,7 +100,7 @@ pub(super) fn from_file(
         id: hex(&id(path)),
         timestamp,
         fields,
-        download: Some(LazyDownload::blocking(expected, move || reader.read(&file, length))),
+        download: Some(LazyDownload::blocking(expected, move || reader.read(&file, length, only))),
     }
 }
 

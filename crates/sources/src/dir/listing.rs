@@ -77,29 +77,29 @@ impl Shelf {
         Ok(bytes
             .strip_prefix(head.as_slice())
             .filter(|rest| rest.len().is_multiple_of(ENTRY))
-            .map(Known::parse))
+            .map(|rest| Known::parse(name.unwrap_or_default(), rest)))
     }
 
-    /// Begins a new listing.
-    pub(super) fn write(&self) -> io::Result<Writer> {
+    /// Begins a new listing. The one to `keep` is what the cursor names until the job has completed.
+    pub(super) fn write(&self, keep: Option<String>) -> io::Result<Writer> {
         fs::create_dir_all(&self.folder)?;
         let now = Timestamp::now();
         let name = format!("listing-{}-{}", now.as_nanosecond(), std::process::id());
         let mut file = BufWriter::new(File::create_new(self.folder.join(&name))?);
         file.write_all(MAGIC)?;
         file.write_all(&self.settings)?;
-        Ok(Writer { shelf: self.clone(), name, file, begun: now, finished: false })
+        Ok(Writer { shelf: self.clone(), name, file, begun: now, keep, finished: false })
     }
 
-    /// Removes all but the last listings.
-    fn tidy(&self) -> io::Result<()> {
+    /// Removes all but the last listings and this one.
+    fn tidy(&self, keep: Option<&str>) -> io::Result<()> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             names.extend(entry?.file_name().into_string().ok().filter(|name| name.starts_with("listing-")));
         }
         // The time in the name has the same number of digits for the next 250 years.
         names.sort();
-        for name in names.iter().rev().skip(KEPT) {
+        for name in names.iter().rev().skip(KEPT).filter(|name| Some(name.as_str()) != keep) {
             fs::remove_file(self.folder.join(name))?;
         }
         Ok(())
@@ -113,6 +113,7 @@ pub(super) struct Writer {
     name: String,
     file: BufWriter<File>,
     begun: Timestamp,
+    keep: Option<String>,
     finished: bool,
 }
 
@@ -127,7 +128,7 @@ impl Writer {
         self.file.flush()?;
         self.file.get_ref().sync_all()?;
         self.finished = true;
-        self.shelf.tidy()?;
+        self.shelf.tidy(self.keep.as_deref())?;
         Ok(
             json!({"listing": self.name, "cursor_timestamp": connectors_protocol::timestamp::format(self.begun)}),
         )
@@ -147,16 +148,18 @@ impl Drop for Writer {
 /// An earlier listing.
 #[derive(Debug)]
 pub(super) struct Known {
+    /// Its name in the cursor.
+    pub name: String,
     /// Sorted by id; whether it was seen again.
     entries: Vec<(Id, Stamp, bool)>,
 }
 
 impl Known {
-    fn parse(bytes: &[u8]) -> Self {
+    fn parse(name: &str, bytes: &[u8]) -> Self {
         let mut entries: Vec<_> =
             bytes.chunks_exact(ENTRY).map(|entry| (first(entry), first(&entry[16..]), false)).collect();
         entries.sort_unstable();
-        Self { entries }
+        Self { name: name.to_owned(), entries }
     }
 
     /// Whether the file is as it was. It counts as seen from now on.

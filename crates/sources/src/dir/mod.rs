@@ -22,7 +22,7 @@ use connectors_sdk::{
     Capabilities, Configuration, DataSource, ErrorKind, Message, Sink, SourceContext, SourceDescriptor,
     SourceError,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use self::access::Readers;
 use self::accounts::Accounts;
@@ -65,14 +65,21 @@ impl DirSource {
         let configuration = DirConfiguration::parse(configuration)?;
         let directory = Directory::new(&configuration.directory, &configuration.pattern)?;
         let reader = Arc::new(Reader::new(context.limits, context.extract_binary_content));
-        let restricted = context.document_level_security && configuration.use_document_level_security;
+        let restricted = configuration.use_document_level_security;
+        if restricted && !context.document_level_security {
+            return Err(SourceError::configuration(
+                "use_document_level_security",
+                "is on, but the connector's features have document_level_security off",
+            )
+            .with_hint("Without it all documents would be open to everybody: switch on both, or neither."));
+        }
         let settings = format!("{directory:?} {reader:?} {restricted}");
         let shelf = context.state_folder.as_deref().map(|folder| Shelf::new(folder, &settings));
         Ok(Self { directory, reader, context, restricted, shelf })
     }
 
     /// Sends the document of every file, or, where an earlier listing is known, of those that changed, and deletions.
-    async fn send(&self, known: Option<Known>, sink: &Sink) -> Result<(), SourceError> {
+    async fn send(&self, known: Option<Known>, changes: bool, sink: &Sink) -> Result<(), SourceError> {
         let readers = if self.restricted { Some(Readers::new(Accounts::of_system().await?)) } else { None };
         let listing = Listing {
             directory: self.directory.clone(),
@@ -82,6 +89,7 @@ impl DirSource {
             sink: sink.clone(),
             readers,
             known,
+            changes,
         };
         blocking(move || listing.run()).await
     }
@@ -99,7 +107,15 @@ impl DataSource for DirSource {
     }
 
     fn mapping(&self) -> Map<String, Value> {
-        document::mapping()
+        let mut mapping = document::mapping();
+        if self.restricted {
+            // Whatever an index says of fields that it does not know: one that is not searchable would restrict nothing.
+            mapping.insert(
+                "_allow_access_control".to_owned(),
+                json!({"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 256}}}),
+            );
+        }
+        mapping
     }
 
     fn restricts_access(&self) -> bool {
@@ -107,7 +123,7 @@ impl DataSource for DirSource {
     }
 
     async fn documents(&self, _advanced_rules: Option<&Value>, sink: &Sink) -> Result<(), SourceError> {
-        self.send(None, sink).await
+        self.send(None, false, sink).await
     }
 
     async fn changes(
@@ -123,7 +139,7 @@ impl DataSource for DirSource {
                 "The last sync's list of files is not on this machine: every file is sent; what is gone is deleted by the next full sync"
             );
         }
-        self.send(known, sink).await
+        self.send(known, true, sink).await
     }
 
     async fn access_control(&self, sink: &Sink) -> Result<(), SourceError> {
@@ -150,14 +166,17 @@ struct Listing {
     /// Finds out who may see each file, where documents shall say it.
     readers: Option<Readers>,
     known: Option<Known>,
+    /// Only what changed is wanted, as far as that can be told.
+    changes: bool,
 }
 
 impl Listing {
     fn run(self) -> Result<(), SourceError> {
-        let Self { directory, reader, context, shelf, sink, mut readers, mut known } = self;
+        let Self { directory, reader, context, shelf, sink, mut readers, mut known, changes } = self;
         let _entered = context.span.enter();
         // Without a list the next incremental sync sends everything: worth a warning, not a failed sync.
-        let mut list = Fallible(shelf.map(|shelf| shelf.write()));
+        let keep = known.as_ref().map(|known| known.name.clone());
+        let mut list = Fallible(shelf.map(|shelf| shelf.write(keep)));
         let mut batch = Batch { sink: &sink, messages: Vec::with_capacity(BATCH) };
         let mut unknown_readers = 0_u64;
         let stopped = || context.cancel.is_cancelled() || sink.is_closed();
@@ -169,7 +188,12 @@ impl Listing {
                     // Nobody knows who may see it, so nobody does.
                     unknown_readers += 1;
                     tracing::debug!("who may read {} is unknown: {error}", document::path_text(path).text);
-                    return Ok(());
+                    // A full sync deletes what it was not sent.
+                    return if changes {
+                        batch.push(Message::Delete(document::hex(&document::id(path))))
+                    } else {
+                        Ok(())
+                    };
                 }
             };
             let (id, stamp) = (document::id(path), listing::stamp(metadata, access.as_deref()));

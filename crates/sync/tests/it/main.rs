@@ -1,5 +1,6 @@
 //! The engine against an Elasticsearch on a real socket, as small as the engine needs and as bad as a test wants.
 
+mod access;
 mod changes;
 mod fake;
 mod faults;

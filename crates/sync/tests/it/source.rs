@@ -22,6 +22,7 @@ pub struct Listed {
     messages: Mutex<Vec<Message>>,
     end: End,
     pub changed: bool,
+    pub restricted: bool,
     pub mapping: Map<String, Value>,
     /// What the engine gave it.
     pub asked: Mutex<Vec<Value>>,
@@ -34,6 +35,7 @@ impl Listed {
             messages: Mutex::new(messages),
             end: End::Complete,
             changed: true,
+            restricted: false,
             mapping: Map::new(),
             asked: Mutex::new(Vec::new()),
             sent: AtomicBool::new(false),
@@ -73,6 +75,10 @@ impl DataSource for Listed {
 
     fn mapping(&self) -> Map<String, Value> {
         self.mapping.clone()
+    }
+
+    fn restricts_access(&self) -> bool {
+        self.restricted
     }
 
     async fn changed(&self, cursor: Option<&Value>) -> Result<bool, SourceError> {

@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use connectors_sdk::{DataSource, Inbox, Message, SinkLimits, SourceContext, SourceError, channel};
+use connectors_sdk::{
+    Content, DataSource, ErrorKind, Inbox, Message, SinkLimits, SourceContext, SourceError, channel,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -157,7 +159,7 @@ async fn changes_are_what_differs_from_the_last_listing() {
     // From the first cursor again, as after a job that failed.
     let again = changes(source.as_ref(), Some(&cursor)).await;
     assert_eq!((again.names(), &again.deleted), (changed.names(), &changed.deleted));
-    assert_eq!(place.listings(), 3, "older ones are removed");
+    assert_eq!(place.listings(), 4, "the last three, and the one that the cursor named");
 }
 
 #[tokio::test]
@@ -277,4 +279,40 @@ async fn identities_are_the_users_of_the_machine() {
     for identity in ["user:0", "group:0", "everyone"] {
         assert!(identities.contains(&json!(identity)), "{identities:?}");
     }
+}
+
+#[tokio::test]
+async fn a_file_that_is_another_one_by_the_time_it_is_read_is_not_sent() {
+    let place = Place::new(&["a.txt", "b.txt"]);
+    let (sink, mut inbox) = channel(SinkLimits::default());
+    place.source("*.txt", true).documents(None, &sink).await.unwrap();
+    drop(sink);
+    // Somebody puts a file in the place of his own that he could not read himself.
+    place.write("secret", "secret");
+    fs::rename(place.path("secret"), place.path("a.txt")).unwrap();
+    let mut contents = Vec::new();
+    while let Some(envelope) = inbox.receive().await {
+        for message in envelope.open() {
+            let Message::Document(document) = message else { continue };
+            let name = document.fields["path"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+            contents.push((name, document.download.unwrap().run().await.map_err(|error| error.kind())));
+        }
+    }
+    contents.sort_by(|one, other| one.0.cmp(&other.0));
+    assert_eq!(contents[0], ("a.txt".to_owned(), Err(ErrorKind::NotFound)));
+    assert_eq!(contents[1].1, Ok(Some(Content::Text("text".to_owned()))));
+}
+
+#[test]
+fn restrictions_that_the_connector_cannot_keep_are_refused() {
+    let Value::Object(stored) = json!({"use_document_level_security": {"value": true}}) else {
+        unreachable!()
+    };
+    let source = descriptor();
+    let configuration = source.configuration(&stored.into()).unwrap();
+    let refused = source.create(&configuration, SourceContext::default()).err().unwrap();
+    assert!(
+        refused.kind() == ErrorKind::Config && refused.to_string().contains("document_level_security"),
+        "{refused}"
+    );
 }
