@@ -66,7 +66,7 @@ pub async fn run(file: Option<&Path>, args: &LoginArgs) -> Result<()> {
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
     }
-    save(&file, &text).with_context(|| format!("{}: cannot be written", file.display()))?;
+    files::replace_private(&file, &text).with_context(|| format!("{}: cannot be written", file.display()))?;
     if args.output == Output::Json {
         return crate::print_json(&json!({
             "host": client.address(),
@@ -86,17 +86,12 @@ pub async fn run(file: Option<&Path>, args: &LoginArgs) -> Result<()> {
     ))
 }
 
-/// A file of ours is for its owner only, also if an earlier one was not.
-fn save(file: &Path, text: &str) -> std::io::Result<()> {
-    files::replace(file, text)?;
-    #[cfg(unix)]
-    std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    Ok(())
-}
-
 fn secret(question: &str, variable: &str) -> Result<SecretString> {
     if let Some(value) = std::env::var_os(variable) {
         let value = value.into_string().ok().with_context(|| format!("{variable} is not text"))?;
+        if value.is_empty() {
+            bail!("{variable} is empty: nothing was given");
+        }
         return Ok(value.into());
     }
     let secret = prompt::secret(question, false, &format!("it in the environment variable {variable}"))?;

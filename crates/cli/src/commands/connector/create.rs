@@ -70,14 +70,17 @@ pub async fn run(service: &Service, registry: &Registry, args: &CreateArgs) -> R
     if let Some(problem) = &created.api_key_problem {
         tracing::warn!("{problem}");
     }
-    let updated = match &service_config {
-        Some(text) => {
-            update(&args.connector_service_config, text, descriptor, &created)?;
-            true
+    let Some(_) = service_config else { return print(args, descriptor, &created, false) };
+    // Read again: the questions took their time, and others may have changed it.
+    let path = &args.connector_service_config;
+    match read(path).and_then(|text| update(path, &text, descriptor, &created)) {
+        Ok(()) => print(args, descriptor, &created, true),
+        Err(error) => {
+            // The key is shown once only, so it is shown before this ends as an error.
+            print(args, descriptor, &created, false)?;
+            Err(error)
         }
-        None => false,
-    };
-    print(args, descriptor, &created, updated)
+    }
 }
 
 fn source<'a>(registry: &'a Registry, named: Option<&str>) -> Result<&'a SourceDescriptor> {
