@@ -690,3 +690,72 @@ async fn without_credentials_keys_are_made_and_nothing_is_enforced() {
     let (_, found) = node.get("/_security/api_key?owner=true").await;
     assert_eq!(found["api_keys"][0]["username"], "_anonymous", "{found}");
 }
+
+fn on(name: &str, privileges: &[&str]) -> Value {
+    json!({ "names": [name], "privileges": privileges })
+}
+
+fn indices(entries: &[Value]) -> Value {
+    json!({ "r": { "indices": entries } })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aliases_of_others_cannot_be_removed_by_any_pattern() {
+    let server = Secured::start().await;
+    server.indices(&["sa-1"]).await;
+    assert_eq!(server.admin().send("PUT", "/sa-1/_alias/sb-alias", String::new()).await.0, 200);
+    let (_, manager) = server.key("manager", indices(&[on("sa-*", &["manage"])])).await;
+    let (status, answer) = manager.send("DELETE", "/sa-1/_alias/*,-*", String::new()).await;
+    assert!(matches!(status, 403 | 404), "{answer}");
+    assert_eq!(server.admin().get("/sa-1/_alias/sb-alias").await.0, 200);
+    let (_, writer) = server.key("writer", indices(&[on("sa-*", &["read", "write"])])).await;
+    let body = json!({ "query": { "match_all": {} } });
+    let (status, answer) = writer.call("POST", "/sb-*/_delete_by_query", body).await;
+    assert_eq!((status, &answer["deleted"]), (200, &json!(0)), "nothing to change is allowed: {answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_with_its_own_version_makes_no_index_without_the_right() {
+    let server = Secured::start().await;
+    server.admin().send("DELETE", "/sa-new", String::new()).await;
+    let (_, deleter) = server.key("deleter", indices(&[on("sa-*", &["delete"])])).await;
+    let path = "/sa-new/_doc/1?version=5&version_type=external";
+    assert_eq!(deleter.send("DELETE", path, String::new()).await.0, 403);
+    let line =
+        "{\"delete\":{\"_index\":\"sa-new\",\"_id\":\"1\",\"version\":5,\"version_type\":\"external\"}}\n";
+    let (_, answer) = deleter.send("POST", "/_bulk", line.to_owned()).await;
+    assert_eq!(answer["items"][0]["delete"]["status"], 403, "{answer}");
+    assert_eq!(server.admin().get("/sa-new").await.0, 404, "not created");
+    assert_eq!(deleter.send("DELETE", "/sa-new/_doc/1", String::new()).await.0, 404, "creates nothing");
+}
+
+/// What a pipeline does to a document does not make a creation an overwriting.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_only_create_overwrites_nothing_through_a_pipeline() {
+    let server = Secured::start().await;
+    if !server.is_node() {
+        return;
+    }
+    server.indices(&["sa-1", "sb-1"]).await;
+    for (name, field, value) in [("away", "_index", "sb-1"), ("one", "_id", "1"), ("new", "_id", "new")] {
+        let pipeline = json!({ "processors": [{ "set": { "field": field, "value": value } }] });
+        let path = format!("/_ingest/pipeline/{name}");
+        assert_eq!(server.admin().call("PUT", &path, pipeline).await.0, 200);
+    }
+    let roles = indices(&[on("sa-*", &["index"]), on("sb-1", &["create_doc"])]);
+    let (_, writer) = server.key("writer", roles).await;
+    assert_eq!(writer.call("PUT", "/sa-1/_doc/1?pipeline=away", json!({ "b": 1 })).await.0, 403);
+    assert_eq!(writer.call("PUT", "/sa-1/_create/1?pipeline=away", json!({ "b": 1 })).await.0, 409);
+    assert_eq!(writer.call("PUT", "/sa-1/_create/8?pipeline=away", json!({ "b": 1 })).await.0, 201);
+    assert_eq!(writer.call("POST", "/sa-1/_doc?pipeline=away", json!({ "b": 1 })).await.0, 201);
+
+    assert_eq!(writer.call("POST", "/sb-1/_doc?pipeline=one", json!({ "b": 1 })).await.0, 409);
+    assert_eq!(writer.call("POST", "/sb-1/_doc?pipeline=new", json!({ "b": 1 })).await.0, 201);
+    let lines = "{\"index\":{}}\n{\"b\":1}\n".to_owned();
+    let (_, answer) = writer.send("POST", "/sb-1/_bulk?pipeline=one", lines).await;
+    assert_eq!(answer["items"][0]["index"]["status"], 409, "{answer}");
+    let versioned = "/sb-1/_create/1?version=9&version_type=external";
+    assert_eq!(writer.call("PUT", versioned, json!({ "b": 1 })).await.0, 403, "it could replace one");
+    assert_eq!(server.admin().get("/sb-1/_doc/1").await.1["_version"], 1, "untouched");
+    assert_eq!(writer.call("POST", "/sa-1/_doc?pipeline=one", json!({ "b": 1 })).await.0, 200, "may index");
+}
