@@ -759,3 +759,19 @@ async fn who_may_only_create_overwrites_nothing_through_a_pipeline() {
     assert_eq!(server.admin().get("/sb-1/_doc/1").await.1["_version"], 1, "untouched");
     assert_eq!(writer.call("POST", "/sa-1/_doc?pipeline=one", json!({ "b": 1 })).await.0, 200, "may index");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_anybody_could_make_end_when_the_node_gets_credentials() {
+    let mut node = crate::server::TestNode::start().await;
+    let (_, made) = node.post("/_security/api_key", json!({ "name": "k" })).await;
+    node.stop().await;
+    let mut options = NodeOptions::local(node.folder(), 0);
+    let password = "changeme".to_owned();
+    options.credentials =
+        vec![Credential::Basic { username: "elastic".into(), password: password.clone().into() }];
+    let handle = Node::start(options).await.expect("a node");
+    let (url, client) = (handle.url().to_owned(), reqwest::Client::new());
+    let server = Secured { url, password, client, node: None };
+    assert_eq!(server.as_key(made["encoded"].as_str().unwrap()).get("/").await.0, 401);
+    handle.shutdown().await;
+}
