@@ -775,3 +775,23 @@ async fn keys_that_anybody_could_make_end_when_the_node_gets_credentials() {
     assert_eq!(server.as_key(made["encoded"].as_str().unwrap()).get("/").await.0, 401);
     handle.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_and_patterns_cost_no_more_than_their_size() {
+    let server = Secured::start().await;
+    server.indices(&["sa-1", "sa-2", "sb-1"]).await;
+    let (_, reader) = server.key("reader", read_a()).await;
+    let (_, answer) = reader.get("/*,-sa-1,*/_count").await;
+    assert_eq!(answer["count"], 2, "the last one counts: {answer}");
+    if !server.is_node() {
+        return;
+    }
+    let names: Vec<String> = (0..1001).map(|at| format!("n{at}")).collect();
+    let body = json!({ "index": [{ "names": names, "privileges": vec!["read"; 100] }] });
+    assert_eq!(reader.call("POST", "/_security/user/_has_privileges", body).await.0, 400);
+    let header = json!({ "index": vec!["*"; 1_000_000].join(",") });
+    let started = std::time::Instant::now();
+    let (status, answer) = reader.send("POST", "/_msearch", format!("{header}\n{{}}\n")).await;
+    assert_eq!((status, &answer["responses"][0]["hits"]["total"]["value"]), (200, &json!(2)));
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}
