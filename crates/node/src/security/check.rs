@@ -255,3 +255,14 @@ pub fn check_context(identity: &Identity, action: &str, search: &str) -> Result<
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::last_of_each;
+
+    #[test]
+    fn only_the_last_of_equal_patterns_is_looked_at() {
+        assert_eq!(last_of_each(vec!["*", "-a", "*", "b", "-a", "b"]), ["*", "b", "-a", "b"]);
+        assert_eq!(last_of_each(vec!["*"; 1_000_000]), ["*"]);
+    }
+}

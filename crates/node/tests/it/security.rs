@@ -793,5 +793,5 @@ async fn questions_and_patterns_cost_no_more_than_their_size() {
     let started = std::time::Instant::now();
     let (status, answer) = reader.send("POST", "/_msearch", format!("{header}\n{{}}\n")).await;
     assert_eq!((status, &answer["responses"][0]["hits"]["total"]["value"]), (200, &json!(2)));
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
 }
