@@ -16,7 +16,7 @@ use crate::http::Identity;
 use crate::index::{Index, IndexDocument, IndexState};
 use crate::ingest::{self, IngestDocument};
 use crate::mapping::{Parsed, over_limit};
-use crate::security::check_redirect;
+use crate::security::{check_redirect, may_replace};
 use crate::store::{Change, Condition, WriteOp, live_row};
 
 /// Bytes of documents that are read, committed and answered together; larger requests go on with the next.
@@ -197,7 +197,11 @@ pub struct ItemResult {
 struct Work {
     at: usize,
     index: Arc<Index>,
+    /// The index as its writer named it.
+    named: String,
     id: String,
+    /// The writer gave no id: the document is new, as long as no pipeline gives it another.
+    made_id: bool,
     action: Action,
     routing: Option<String>,
     condition: Condition,
@@ -236,12 +240,15 @@ impl Cluster {
                     found
                 }
             };
+            let made_id = op.id.is_none();
             let id = op.id.unwrap_or_else(new_id);
             match target {
                 Ok(index) => works.push(Work {
                     at,
                     index,
+                    named: key.0,
                     id,
+                    made_id,
                     action: op.action,
                     routing: op.routing,
                     condition: op.condition,
@@ -491,13 +498,22 @@ impl Cluster {
         answer_source: bool,
         budget: &Arc<OwnedSemaphorePermit>,
     ) -> Result<Prepared> {
-        let mut target =
-            Target { index: work.index.clone(), id: work.id.clone(), routing: work.routing.clone(), source };
+        let mut target = Target {
+            index: work.index.clone(),
+            named: work.named.clone(),
+            id: work.id.clone(),
+            routing: work.routing.clone(),
+            source,
+        };
         // Elasticsearch runs pipelines over documents, not over the result of an update (but over its upserts).
         let update = matches!(work.action, Action::Update(_));
         if !update && !self.pipelines_of(work, &mut target)? {
             return Ok(Prepared::Dropped);
         }
+        // A pipeline gave the document the id of another one, perhaps: who may only create must not replace that.
+        let replaces = work.made_id && target.id != work.id;
+        let condition =
+            if replaces && !may_replace(&work.by, &target.named) { Condition::Absent } else { condition };
         let mut document = self.parse(&target.index, &target.id, &target.source)?;
         document.set_budget(budget.clone());
         let row = live_row(&target.id, target.routing.as_deref(), &target.source);
@@ -521,17 +537,17 @@ impl Cluster {
             None => meta.pipeline("default_pipeline"),
         };
         if let Some(name) = first
-            && !self.run_pipeline(&name, target, &work.by)?
+            && !self.run_pipeline(&name, target, work)?
         {
             return Ok(false);
         }
         match target.index.settings().pipeline("final_pipeline") {
-            Some(name) => self.run_pipeline(&name, target, &work.by),
+            Some(name) => self.run_pipeline(&name, target, work),
             None => Ok(true),
         }
     }
 
-    fn run_pipeline(&self, name: &str, target: &mut Target, by: &Identity) -> Result<bool> {
+    fn run_pipeline(&self, name: &str, target: &mut Target, work: &Work) -> Result<bool> {
         if !self.pipelines.contains(name) {
             return Err(ApiError::illegal_argument(format!("pipeline with id [{name}] does not exist")));
         }
@@ -560,8 +576,11 @@ impl Cluster {
                     target.id = id;
                 }
                 if document.index != target.index.name() {
-                    check_redirect(self, by, &document.index)?;
+                    let creates = work.made_id || matches!(work.action, Action::Create(_));
+                    let creates = creates && work.condition == Condition::Any;
+                    check_redirect(self, &work.by, &document.index, creates)?;
                     target.index = self.write_target(&document.index, false)?;
+                    target.named = document.index;
                 }
                 Ok(true)
             }
@@ -589,6 +608,8 @@ impl Cluster {
 /// Where a document goes; pipelines can change all of it.
 struct Target {
     index: Arc<Index>,
+    /// As the writer or a pipeline named it: that is what a role is about.
+    named: String,
     id: String,
     routing: Option<String>,
     source: Bytes,

@@ -145,6 +145,8 @@ async fn delete(node: Arc<Node>, mut request: Request) -> Result<Response> {
     op.routing = request.params.string("routing");
     ack_params(&mut request.params)?;
     request.finish()?;
+    check_write(&node.cluster, &request.identity, &op, false)?;
+    op.by = request.identity.clone();
     let (item, result) = node.cluster.write_one(op, refresh).await?;
     Ok(Response::json(result.outcome.status(), written(&item, &result)))
 }

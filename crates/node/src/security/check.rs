@@ -1,5 +1,7 @@
 //! Checks of what a request does against what its sender may do.
 
+use std::collections::HashSet;
+
 use axum::http::StatusCode;
 
 use super::privileges::{cluster_granting, index_granting};
@@ -7,9 +9,12 @@ use super::{ApiKey, Role};
 use crate::cluster::{Action, BulkOp, Cluster, IndicesOptions};
 use crate::error::{ApiError, Result};
 use crate::http::Identity;
+use crate::store::Condition;
 
 /// Everything without everything: the expression of no index.
 pub const NOTHING: &str = "*,-*";
+/// The action of writing a document by itself.
+const INDEX: &str = "indices:data/write/index";
 
 /// The key of an identity that is limited to a role.
 fn limited(identity: &Identity) -> Option<(&ApiKey, &Role)> {
@@ -94,15 +99,14 @@ pub fn check_anywhere(identity: &Identity, action: &str) -> Result<()> {
 /// 403 `security_exception`.
 pub fn check_names(cluster: &Cluster, identity: &Identity, action: &str, names: &[String]) -> Result<()> {
     let Some((key, role)) = limited(identity) else { return Ok(()) };
-    if names == [NOTHING] {
-        return Ok(());
-    }
     let all = IndicesOptions { expand_hidden: true, ..IndicesOptions::default() };
-    let mut denied = Vec::new();
+    let (mut checked, mut denied) = (HashSet::new(), Vec::new());
     for name in names.iter().flat_map(|names| names.split(',')) {
-        if name.starts_with('-') {
-            // Takes away from what is checked anyway.
-        } else if name == "_all" || name.contains('*') {
+        // What `-` takes away is checked all the same: whoever acts on the names may read it in another way.
+        if name.starts_with('-') || !checked.insert(name) {
+            continue;
+        }
+        if name == "_all" || name.contains('*') {
             let pattern = if name == "_all" { "*" } else { name };
             let matching = cluster.names_like(pattern, all);
             denied.extend(matching.into_iter().filter(|name| !role.allows_on(name, action)));
@@ -132,22 +136,29 @@ pub fn narrow(
     let text = expression.unwrap_or_default();
     let parts: Vec<&str> = text.split(',').filter(|part| !part.is_empty()).collect();
     let parts = if parts.is_empty() { vec!["*"] } else { parts };
-    let is_pattern = |part: &str| part == "_all" || part.contains('*');
     if !role.allows_anywhere(action) {
         let named: Vec<&str> =
             parts.iter().copied().filter(|part| !is_pattern(part) && !part.starts_with('-')).collect();
         return Err(refused_on(key, action, &named));
     }
     let (mut kept, mut denied) = (Vec::new(), Vec::new());
-    for part in parts {
+    // Names since the last exclusion: one that is there already adds nothing.
+    let mut there = HashSet::new();
+    for part in last_of_each(parts) {
         if part.starts_with('-') {
+            there.clear();
             kept.push(part.to_owned());
         } else if is_pattern(part) {
             let pattern = if part == "_all" { "*" } else { part };
-            let names = cluster.names_like(pattern, options);
-            kept.extend(names.into_iter().filter(|name| role.allows_on(name, action)));
+            for name in cluster.names_like(pattern, options) {
+                if role.allows_on(&name, action) && there.insert(name.clone()) {
+                    kept.push(name);
+                }
+            }
         } else if role.allows_on(part, action) {
-            kept.push(part.to_owned());
+            if there.insert(part.to_owned()) {
+                kept.push(part.to_owned());
+            }
         } else if !options.ignore_unavailable {
             denied.push(part);
         }
@@ -159,6 +170,23 @@ pub fn narrow(
     Ok(Some(if any { kept.join(",") } else { NOTHING.to_owned() }))
 }
 
+fn is_pattern(part: &str) -> bool {
+    part == "_all" || part.contains('*')
+}
+
+/// Without patterns and exclusions that come again later: only the last says whether an index is in, so that repeating one
+/// costs no more than writing it once.
+fn last_of_each(parts: Vec<&str>) -> Vec<&str> {
+    let mut later = HashSet::new();
+    let mut last: Vec<&str> = parts
+        .into_iter()
+        .rev()
+        .filter(|part| !(is_pattern(part) || part.starts_with('-')) || later.insert(*part))
+        .collect();
+    last.reverse();
+    last
+}
+
 /// Checks one operation of a bulk request, or a write of a single document (`bulk` false).
 ///
 /// # Errors
@@ -168,12 +196,7 @@ pub fn check_write(cluster: &Cluster, identity: &Identity, op: &BulkOp, bulk: bo
         return Ok(());
     }
     let (single, exact) = match &op.action {
-        // A document without id can only be new.
-        Action::Create(_) => ("indices:data/write/index", "indices:data/write/index:op_type/create"),
-        Action::Index(_) if op.id.is_none() => {
-            ("indices:data/write/index", "indices:data/write/index:op_type/create")
-        }
-        Action::Index(_) => ("indices:data/write/index", "indices:data/write/index:op_type/index"),
+        Action::Create(_) | Action::Index(_) => (INDEX, exact(creates(op))),
         Action::Update(_) => ("indices:data/write/update", "indices:data/write/update"),
         Action::Delete => ("indices:data/write/delete", "indices:data/write/delete"),
     };
@@ -181,21 +204,39 @@ pub fn check_write(cluster: &Cluster, identity: &Identity, op: &BulkOp, bulk: bo
     check_index(identity, first, &op.index)?;
     check_index(identity, exact, &op.index)?;
     let exists = cluster.existing_write_target(&op.index, false).is_ok_and(|target| target.is_some());
-    if !exists && !matches!(op.action, Action::Delete) {
+    // A delete creates no index, unless it brings its own version.
+    let makes = !matches!(op.action, Action::Delete) || matches!(op.condition, Condition::External { .. });
+    if !exists && makes {
         check_index(identity, "indices:admin/auto_create", &op.index)?;
     }
     Ok(())
 }
 
-/// Checks that a pipeline may send a document to another index than its writer named.
+/// Whether the write of a document replaces none: with a condition of its own it could. A document without id is new, as
+/// long as no pipeline gives it one; [`may_replace`] is for that.
+fn creates(op: &BulkOp) -> bool {
+    op.condition == Condition::Any && (matches!(op.action, Action::Create(_)) || op.id.is_none())
+}
+
+fn exact(creates: bool) -> &'static str {
+    if creates { "indices:data/write/index:op_type/create" } else { "indices:data/write/index:op_type/index" }
+}
+
+/// Whether a sender may write a document over another one.
+pub fn may_replace(identity: &Identity, name: &str) -> bool {
+    check_index(identity, exact(false), name).is_ok()
+}
+
+/// Checks that a pipeline may send a document to another index than its writer named; `creates`: it replaces none there.
 ///
 /// # Errors
 /// 403 `security_exception`.
-pub fn check_redirect(cluster: &Cluster, identity: &Identity, name: &str) -> Result<()> {
+pub fn check_redirect(cluster: &Cluster, identity: &Identity, name: &str, creates: bool) -> Result<()> {
     if limited(identity).is_none() {
         return Ok(());
     }
-    check_index(identity, "indices:data/write/index", name)?;
+    check_index(identity, INDEX, name)?;
+    check_index(identity, exact(creates), name)?;
     match cluster.existing_write_target(name, false)? {
         Some(_) => Ok(()),
         None => check_index(identity, "indices:admin/auto_create", name),
@@ -212,5 +253,16 @@ pub fn check_context(identity: &Identity, action: &str, search: &str) -> Result<
             Err(refused_on(key, action, &[]))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_of_each;
+
+    #[test]
+    fn only_the_last_of_equal_patterns_is_looked_at() {
+        assert_eq!(last_of_each(vec!["*", "-a", "*", "b", "-a", "b"]), ["*", "b", "-a", "b"]);
+        assert_eq!(last_of_each(vec!["*"; 1_000_000]), ["*"]);
     }
 }

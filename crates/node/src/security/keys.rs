@@ -15,6 +15,8 @@ use crate::http::access::{ApiKeys, same};
 
 /// Section of the metadata that holds API keys.
 const SECTION: &str = "api_key";
+/// Realm of who makes keys on a node without credentials.
+pub const ANONYMOUS_REALM: &str = "__anonymous";
 /// How many of the searches a key left open are remembered to be its own.
 const OPEN_SEARCHES: usize = 1000;
 
@@ -247,6 +249,10 @@ impl ApiKeys for Keys {
         }
         if record.invalidation.is_some() {
             return Err(format!("api key [{id}] has been invalidated"));
+        }
+        // Asked only on a node with credentials. While it had none anybody could make keys, for anything.
+        if record.owner.realm == ANONYMOUS_REALM {
+            return Err(format!("api key [{id}] was made while the node had no credentials"));
         }
         if !key.is_active() {
             return Err("api key is expired".to_owned());

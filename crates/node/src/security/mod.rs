@@ -10,8 +10,8 @@ pub mod privileges;
 mod role;
 
 pub use check::{
-    check_action, check_anywhere, check_context, check_index, check_names, check_redirect, check_write,
-    narrow, unauthorized,
+    NOTHING, check_action, check_anywhere, check_context, check_index, check_names, check_redirect,
+    check_write, may_replace, narrow, unauthorized,
 };
-pub use keys::{ApiKey, Keys, MadeKey, NewKey, Owner};
+pub use keys::{ANONYMOUS_REALM, ApiKey, Keys, MadeKey, NewKey, Owner};
 pub use role::{Role, texts};

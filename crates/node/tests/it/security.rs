@@ -690,3 +690,108 @@ async fn without_credentials_keys_are_made_and_nothing_is_enforced() {
     let (_, found) = node.get("/_security/api_key?owner=true").await;
     assert_eq!(found["api_keys"][0]["username"], "_anonymous", "{found}");
 }
+
+fn on(name: &str, privileges: &[&str]) -> Value {
+    json!({ "names": [name], "privileges": privileges })
+}
+
+fn indices(entries: &[Value]) -> Value {
+    json!({ "r": { "indices": entries } })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aliases_of_others_cannot_be_removed_by_any_pattern() {
+    let server = Secured::start().await;
+    server.indices(&["sa-1"]).await;
+    assert_eq!(server.admin().send("PUT", "/sa-1/_alias/sb-alias", String::new()).await.0, 200);
+    let (_, manager) = server.key("manager", indices(&[on("sa-*", &["manage"])])).await;
+    let (status, answer) = manager.send("DELETE", "/sa-1/_alias/*,-*", String::new()).await;
+    assert!(matches!(status, 403 | 404), "{answer}");
+    assert_eq!(server.admin().get("/sa-1/_alias/sb-alias").await.0, 200);
+    let (_, writer) = server.key("writer", indices(&[on("sa-*", &["read", "write"])])).await;
+    let body = json!({ "query": { "match_all": {} } });
+    let (status, answer) = writer.call("POST", "/sb-*/_delete_by_query", body).await;
+    assert_eq!((status, &answer["deleted"]), (200, &json!(0)), "nothing to change is allowed: {answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_with_its_own_version_makes_no_index_without_the_right() {
+    let server = Secured::start().await;
+    server.admin().send("DELETE", "/sa-new", String::new()).await;
+    let (_, deleter) = server.key("deleter", indices(&[on("sa-*", &["delete"])])).await;
+    let path = "/sa-new/_doc/1?version=5&version_type=external";
+    assert_eq!(deleter.send("DELETE", path, String::new()).await.0, 403);
+    let line =
+        "{\"delete\":{\"_index\":\"sa-new\",\"_id\":\"1\",\"version\":5,\"version_type\":\"external\"}}\n";
+    let (_, answer) = deleter.send("POST", "/_bulk", line.to_owned()).await;
+    assert_eq!(answer["items"][0]["delete"]["status"], 403, "{answer}");
+    assert_eq!(server.admin().get("/sa-new").await.0, 404, "not created");
+    assert_eq!(deleter.send("DELETE", "/sa-new/_doc/1", String::new()).await.0, 404, "creates nothing");
+}
+
+/// What a pipeline does to a document does not make a creation an overwriting.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_only_create_overwrites_nothing_through_a_pipeline() {
+    let server = Secured::start().await;
+    if !server.is_node() {
+        return;
+    }
+    server.indices(&["sa-1", "sb-1"]).await;
+    for (name, field, value) in [("away", "_index", "sb-1"), ("one", "_id", "1"), ("new", "_id", "new")] {
+        let pipeline = json!({ "processors": [{ "set": { "field": field, "value": value } }] });
+        let path = format!("/_ingest/pipeline/{name}");
+        assert_eq!(server.admin().call("PUT", &path, pipeline).await.0, 200);
+    }
+    let roles = indices(&[on("sa-*", &["index"]), on("sb-1", &["create_doc"])]);
+    let (_, writer) = server.key("writer", roles).await;
+    assert_eq!(writer.call("PUT", "/sa-1/_doc/1?pipeline=away", json!({ "b": 1 })).await.0, 403);
+    assert_eq!(writer.call("PUT", "/sa-1/_create/1?pipeline=away", json!({ "b": 1 })).await.0, 409);
+    assert_eq!(writer.call("PUT", "/sa-1/_create/8?pipeline=away", json!({ "b": 1 })).await.0, 201);
+    assert_eq!(writer.call("POST", "/sa-1/_doc?pipeline=away", json!({ "b": 1 })).await.0, 201);
+
+    assert_eq!(writer.call("POST", "/sb-1/_doc?pipeline=one", json!({ "b": 1 })).await.0, 409);
+    assert_eq!(writer.call("POST", "/sb-1/_doc?pipeline=new", json!({ "b": 1 })).await.0, 201);
+    let lines = "{\"index\":{}}\n{\"b\":1}\n".to_owned();
+    let (_, answer) = writer.send("POST", "/sb-1/_bulk?pipeline=one", lines).await;
+    assert_eq!(answer["items"][0]["index"]["status"], 409, "{answer}");
+    let versioned = "/sb-1/_create/1?version=9&version_type=external";
+    assert_eq!(writer.call("PUT", versioned, json!({ "b": 1 })).await.0, 403, "it could replace one");
+    assert_eq!(server.admin().get("/sb-1/_doc/1").await.1["_version"], 1, "untouched");
+    assert_eq!(writer.call("POST", "/sa-1/_doc?pipeline=one", json!({ "b": 1 })).await.0, 200, "may index");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_anybody_could_make_end_when_the_node_gets_credentials() {
+    let mut node = crate::server::TestNode::start().await;
+    let (_, made) = node.post("/_security/api_key", json!({ "name": "k" })).await;
+    node.stop().await;
+    let mut options = NodeOptions::local(node.folder(), 0);
+    let password = "changeme".to_owned();
+    options.credentials =
+        vec![Credential::Basic { username: "elastic".into(), password: password.clone().into() }];
+    let handle = Node::start(options).await.expect("a node");
+    let (url, client) = (handle.url().to_owned(), reqwest::Client::new());
+    let server = Secured { url, password, client, node: None };
+    assert_eq!(server.as_key(made["encoded"].as_str().unwrap()).get("/").await.0, 401);
+    handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_and_patterns_cost_no_more_than_their_size() {
+    let server = Secured::start().await;
+    server.indices(&["sa-1", "sa-2", "sb-1"]).await;
+    let (_, reader) = server.key("reader", read_a()).await;
+    let (_, answer) = reader.get("/*,-sa-1,*/_count").await;
+    assert_eq!(answer["count"], 2, "the last one counts: {answer}");
+    if !server.is_node() {
+        return;
+    }
+    let names: Vec<String> = (0..1001).map(|at| format!("n{at}")).collect();
+    let body = json!({ "index": [{ "names": names, "privileges": vec!["read"; 100] }] });
+    assert_eq!(reader.call("POST", "/_security/user/_has_privileges", body).await.0, 400);
+    let header = json!({ "index": vec!["*"; 1_000_000].join(",") });
+    let started = std::time::Instant::now();
+    let (status, answer) = reader.send("POST", "/_msearch", format!("{header}\n{{}}\n")).await;
+    assert_eq!((status, &answer["responses"][0]["hits"]["total"]["value"]), (200, &json!(2)));
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+}

@@ -12,6 +12,9 @@ use crate::node::Node;
 use crate::security::privileges::{unknown_cluster, unknown_index};
 use crate::security::{Role, texts};
 
+/// How many answers one request may ask for: names times privileges grow faster than the request.
+const ANSWERS: usize = 100_000;
+
 pub(super) fn routes() -> Vec<Route<Node>> {
     vec![
         Route::get("/_security/user/_has_privileges", has_privileges),
@@ -39,6 +42,7 @@ async fn has_privileges(_node: Arc<Node>, mut request: Request) -> Result<Respon
         _ => None,
     };
     let (mut cluster, mut index, mut asked) = (Map::new(), Map::new(), false);
+    let mut answers = 0_usize;
     for (key, value) in members {
         match key.as_str() {
             "cluster" => {
@@ -60,6 +64,12 @@ async fn has_privileges(_node: Arc<Node>, mut request: Request) -> Result<Respon
                 };
                 for entry in entries {
                     let (names, privileges) = index_check(entry, &wrong)?;
+                    answers = answers.saturating_add(names.len().saturating_mul(privileges.len()));
+                    if answers > ANSWERS {
+                        return Err(ApiError::illegal_argument(format!(
+                            "[index] asks for more than [{ANSWERS}] answers, names times privileges"
+                        )));
+                    }
                     for name in names {
                         let held = index.entry(name.clone()).or_insert_with(|| json!({}));
                         for privilege in &privileges {
