@@ -17,7 +17,7 @@ use tracing::Instrument;
 use crate::service::{Service, ServiceError};
 use crate::source::Surroundings;
 
-/// State of the loop: when it last woke up, and which connectors it has greeted.
+/// State of the loop: what it has looked at, and when it is wanted next.
 pub(crate) struct Scheduler {
     service: Service,
     started: Timestamp,
