@@ -37,6 +37,11 @@ pub struct SourceContext {
     /// A folder for what the source keeps from one sync of this connector to the next on this machine, made when it is first
     /// written to. What is in it may be gone at any time. None: there is no place for such a thing.
     pub state_folder: Option<PathBuf>,
+    /// Id of the connector, for what a source names after it at the third party. None: the connector is not stored yet.
+    pub connector_id: Option<String>,
+    /// Whether incremental syncs of the connector are scheduled: a full sync may then prepare what they need and what costs the
+    /// third party something (a replication slot keeps its log).
+    pub incremental: bool,
     /// The job's span: log inside it, and every line carries the connector and the job.
     pub span: Span,
 }
@@ -49,6 +54,8 @@ impl Default for SourceContext {
             extract_binary_content: true,
             document_level_security: false,
             state_folder: None,
+            connector_id: None,
+            incremental: false,
             span: Span::none(),
         }
     }

@@ -13,10 +13,10 @@ use crate::{ErrorKind, SourceError};
 pub struct Document {
     /// Stable identity of the document, the same in every sync. It becomes `_id` and the field `id`.
     pub id: String,
-    /// When the document last changed, as text. A document whose timestamp equals the indexed one is not written again; one
-    /// without a timestamp is always written.
+    /// When the document last changed, as text. A document whose timestamp equals the indexed one is not written again. One
+    /// without a timestamp is compared by the hash of its fields; one that has a download besides is always written.
     pub timestamp: Option<String>,
-    /// The fields, without `id` and `_timestamp`.
+    /// The fields, without `_timestamp`, and without `id` unless the source [owns](crate::DataSource::owns_id_field) that field.
     pub fields: Map<String, Value>,
     /// Content that is fetched only if the document has to be written.
     pub download: Option<LazyDownload>,

@@ -50,6 +50,18 @@ pub trait DataSource: Send + Sync {
     /// sent is written, nothing is deleted.
     async fn documents(&self, advanced_rules: Option<&Value>, sink: &Sink) -> Result<(), SourceError>;
 
+    /// Whether documents may have a field `id` of their own that is not the document's identity (a column of that name). It is
+    /// kept, and documents of the index are told apart by `_id` alone. Otherwise the field `id` is the document's identity.
+    fn owns_id_field(&self) -> bool {
+        false
+    }
+
+    /// Removes what the source keeps for this connector at the third party (a replication slot). Called when the connector is
+    /// deleted; nothing to remove is no error.
+    async fn forget(&self) -> Result<(), SourceError> {
+        Ok(())
+    }
+
     /// Whether every document says in `_allow_access_control` who may see it: the capability `access_control` is there and
     /// switched on. A document without it is not written then, because it would be open to everybody.
     fn restricts_access(&self) -> bool {
@@ -112,7 +124,8 @@ mod tests {
         source.ping().await.unwrap();
         source.documents(None, &sink).await.unwrap();
         assert!(source.changed(None).await.unwrap());
-        assert!(!source.restricts_access());
+        assert!(!source.restricts_access() && !source.owns_id_field());
+        source.forget().await.unwrap();
         assert!(source.changes(None, None, &sink).await.is_err());
         assert!(source.access_control(&sink).await.is_err());
         assert!(source.validate_advanced_rules(&Value::Null).await.is_err());

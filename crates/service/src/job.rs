@@ -6,7 +6,7 @@ use std::time::Duration;
 use connectors_es_client::protocol_index::Stored;
 use connectors_es_client::{EsClient, EsError, EsRequest, Method, path};
 use connectors_protocol::PartialDocument;
-use connectors_protocol::connector::{ConnectorDocument, Features, SyncStartError};
+use connectors_protocol::connector::{ConnectorDocument, SyncStartError};
 use connectors_protocol::filtering::ValidationState;
 use connectors_protocol::pipeline::{DEFAULT_PIPELINE, Pipeline};
 use connectors_protocol::sync_job::{
@@ -47,6 +47,12 @@ pub enum JobEnd {
     Vanished,
 }
 
+/// A job that this service runs now, and what its connector says beside the job's own copy of it.
+struct Claimed {
+    job: Stored<SyncJobDocument>,
+    connector: ConnectorDocument,
+}
+
 /// What the work came to, before it is written down.
 enum Ending {
     Completed,
@@ -78,13 +84,13 @@ impl Service {
         stop: CancellationToken,
     ) -> Result<JobEnd, ServiceError> {
         let connector_id = job.document.connector.id.clone().unwrap_or_default();
-        let Some((job, features)) = self.claim(job, &connector_id).await? else {
+        let Some(Claimed { job, connector }) = self.claim(job, &connector_id).await? else {
             return Ok(JobEnd::NotClaimed);
         };
         tracing::info!("Sync job claimed");
         let tokens = StopTokens { cancel: CancellationToken::new(), suspend: stop };
         let reporter = self.report_while_running(&job, progress.subscribe(), tokens.cancel.clone());
-        let (ending, report) = match self.work(&job, &features, options, progress, tokens).await {
+        let (ending, report) = match self.work(&job, &connector, options, progress, tokens).await {
             Ok((ending, report)) => (ending, report),
             Err(error) => (Ending::Failed(format!("{}: {error}", error.name())), None),
         };
@@ -92,12 +98,12 @@ impl Service {
         self.end(&job, &connector_id, &ending, report).await
     }
 
-    /// Takes a job and marks its connector as syncing; `None` if others were quicker. Tells what the connector may do.
+    /// Takes a job and marks its connector as syncing; `None` if others were quicker.
     async fn claim(
         &self,
         job: Stored<SyncJobDocument>,
         connector_id: &str,
-    ) -> Result<Option<(Stored<SyncJobDocument>, Features)>, ServiceError> {
+    ) -> Result<Option<Claimed>, ServiceError> {
         let shared = &self.shared;
         let now = Timestamp::now();
         let Some(connector) = shared.connectors.get(connector_id).await? else {
@@ -135,7 +141,7 @@ impl Service {
             let Some(stored) = connector else { break };
             let Ok(update) = stored.document.sync_started(claimed.document.job_type) else { break };
             if let Some(started) = shared.connectors.write_guarded(&stored, &update).await? {
-                return Ok(Some((claimed, started.document.features)));
+                return Ok(Some(Claimed { job: claimed, connector: started.document }));
             }
             connector = shared.connectors.get(connector_id).await?;
         }
@@ -149,13 +155,13 @@ impl Service {
     async fn work(
         &self,
         job: &Stored<SyncJobDocument>,
-        features: &Features,
+        connector: &ConnectorDocument,
         options: JobOptions,
         progress: watch::Sender<Progress>,
         tokens: StopTokens,
     ) -> Result<(Ending, Option<Box<SyncReport>>), ServiceError> {
         let input = tokio::select! {
-            input = self.prepare(&job.document, features, true, tokens.cancel.child_token()) => input?,
+            input = self.prepare(&job.document, connector, true, tokens.cancel.child_token()) => input?,
             () = tokens.cancel.cancelled() => return Ok((Ending::Canceled, None)),
             () = tokens.suspend.cancelled() => return Ok((Ending::Suspended, None)),
         };
@@ -167,15 +173,16 @@ impl Service {
         Ok(((&report.outcome).into(), Some(Box::new(report))))
     }
 
-    /// Everything the engine needs. `keeps_state`: the source may keep on this machine what it learns for the next sync.
+    /// Everything the engine needs for a job of this connector. `keeps_state`: the source may keep on this machine what it learns for the next sync.
     pub(crate) async fn prepare(
         &self,
         document: &SyncJobDocument,
-        features: &Features,
+        connector: &ConnectorDocument,
         keeps_state: bool,
         cancel: CancellationToken,
     ) -> Result<SyncInput, ServiceError> {
         let shared = &self.shared;
+        let features = &connector.features;
         let snapshot = &document.connector;
         let service_type = snapshot.service_type.as_deref().unwrap_or_default();
         let index = snapshot
@@ -210,6 +217,7 @@ impl Service {
                 Surroundings {
                     connector_id: snapshot.id.clone().filter(|_| keeps_state),
                     features: features.clone(),
+                    incremental: connector.scheduling.incremental.enabled,
                     extract_binary_content: pipeline.extract_binary_content,
                     cancel,
                 },
@@ -232,7 +240,11 @@ impl Service {
             pipeline,
             filter: snapshot.filtering.clone(),
             apply_basic_rules: features.sync_rules(),
-            cursor: snapshot.sync_cursor.clone(),
+            // Only the copy of an incremental job has the cursor; a full one asks the source whether anything changed since.
+            cursor: match document.job_type {
+                JobType::Full => connector.sync_cursor.clone(),
+                JobType::Incremental | JobType::AccessControl => snapshot.sync_cursor.clone(),
+            },
             options: crate::cluster::sync_options(&shared.config),
             ..SyncInput::full(client, index, source)
         })

@@ -100,7 +100,7 @@ impl Service {
         let job =
             SyncJobDocument::new(id, connector, JobType::Full, TriggerMethod::OnDemand, Timestamp::now())
                 .map_err(|error| ServiceError::Setup(error.to_string()))?;
-        let input = self.prepare(&job, &connector.features, false, stop.child_token()).await?;
+        let input = self.prepare(&job, connector, false, stop.child_token()).await?;
         let input = SyncInput { force, dry_run: true, ..input };
         let tokens = StopTokens { cancel: stop, ..StopTokens::default() };
         Ok(connectors_sync::run(input, progress, tokens).await)

@@ -19,6 +19,8 @@ pub(crate) struct Surroundings {
     pub connector_id: Option<String>,
     /// The connector's features.
     pub features: Features,
+    /// Whether incremental syncs of the connector are scheduled.
+    pub incremental: bool,
     /// Whether the job's pipeline extracts text from files.
     pub extract_binary_content: bool,
     /// Ends the source's work.
@@ -94,7 +96,12 @@ impl Service {
             },
             extract_binary_content: of.extract_binary_content,
             document_level_security: of.features.document_level_security(),
-            state_folder: of.connector_id.map(|id| crate::data_folder().join("state").join(folder_name(&id))),
+            state_folder: of
+                .connector_id
+                .as_deref()
+                .map(|id| crate::data_folder().join("state").join(folder_name(id))),
+            connector_id: of.connector_id,
+            incremental: of.incremental,
             span: Span::current(),
         };
         Ok(descriptor.create(&configuration, context)?)
