@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := bin/elastic-ingest bin/connectors
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test ftest e2e scale lint fmt bench coverage licenses kill-test clean
+.PHONY: help install demo run test ftest e2e scale lint fmt bench memory coverage licenses kill-test clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | column -t -s '|'
@@ -48,6 +48,9 @@ fmt: ## Format the code
 
 bench: install ## docs/s, CPU, memory and files beside a raw bulk loader (PEER=path for the peer too)
 	tests/bench/run
+
+memory: ## Peak memory of syncs of 100,000, 1,000,000 and 20,000,000 documents (IDS="…" for others)
+	IDS="$(or $(IDS),100000 1000000 20000000)" tests/it sync --ignored --nocapture memory
 
 coverage: ## Line coverage, overall and for each source, with its gates
 	tools/coverage
