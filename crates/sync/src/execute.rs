@@ -107,6 +107,7 @@ impl Job {
         };
         // The source fills its queue while the index is looked at.
         let (sink, inbox) = connectors_sdk::channel(self.input.options.queue);
+        self.ledger.watch(inbox.gauge());
         let source =
             AbortOnDropHandle::new(tokio::spawn(send_all(&self.input, cursor, sink).in_current_span()));
         let exists = self.client.index_exists(&self.index).await?;
