@@ -50,7 +50,8 @@ bench: install ## docs/s, CPU, memory and files beside a raw bulk loader (PEER=p
 	tests/bench/run
 
 memory: ## Peak memory of syncs of 100,000, 1,000,000 and 20,000,000 documents (IDS="…" for others)
-	IDS="$(or $(IDS),100000 1000000 20000000)" tests/it sync --ignored --nocapture memory
+	IDS="$(or $(IDS),100000 1000000 20000000)" CARGO_PROFILE_RELEASE_LTO=off \
+		$(CARGO) test --release --locked -p connectors-sync --test it -- --ignored --nocapture memory
 
 coverage: ## Line coverage, overall and for each source, with its gates
 	tools/coverage

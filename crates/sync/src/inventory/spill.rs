@@ -13,6 +13,8 @@ use super::{Record, merge};
 const RECORD: usize = 24;
 /// Records read for one look-up: about a page of the file system.
 const BLOCK: usize = 170;
+/// Guesses before a look-up halves what is left.
+const GUESSES: usize = 6;
 
 fn encode(record: Record) -> [u8; RECORD] {
     let mut bytes = [0; RECORD];
@@ -125,11 +127,13 @@ impl Spilled {
         self.len
     }
 
-    /// Looks an id up, by interpolation: hashes are evenly spread, so the first guess is nearly always in the right block.
+    /// Looks an id up, by interpolation: hashes are evenly spread. The first guess is off by about the root of their number; what
+    /// is read there says how far, and the next one is nearly always in the right block.
     pub(super) fn find(&self, id: u128) -> io::Result<Option<(usize, Record)>> {
         let (mut low, mut high) = (0, self.len);
         let mut guess = interpolate(id, self.len);
         let mut block = [0; RECORD * BLOCK];
+        let mut guesses = 0;
         while low < high {
             let start = guess.saturating_sub(BLOCK / 2).clamp(low, high - 1);
             let end = (start + BLOCK).min(high);
@@ -137,15 +141,21 @@ impl Spilled {
             self.file.read_exact_at(bytes, (start * RECORD) as u64)?;
             let (records, _) = bytes.as_chunks::<RECORD>();
             let (first, last) = (decode(&records[0]), decode(&records[records.len() - 1]));
+            guesses += 1;
             if id < first.id {
                 high = start;
+                guess = start.saturating_sub(interpolate(first.id - id, self.len));
             } else if id > last.id {
                 low = end;
+                guess = end.saturating_add(interpolate(id - last.id, self.len));
             } else {
                 let found = records.binary_search_by_key(&id, |bytes| decode(bytes).id);
                 return Ok(found.ok().map(|at| (start + at, decode(&records[at]))));
             }
-            guess = low.midpoint(high);
+            // Halves end in any case, however the ids are spread.
+            if guesses > GUESSES {
+                guess = low.midpoint(high);
+            }
         }
         Ok(None)
     }
