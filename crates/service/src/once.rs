@@ -2,7 +2,7 @@
 
 use connectors_es_client::protocol_index::Stored;
 use connectors_protocol::connector::{ConnectorDocument, ConnectorStatus};
-use connectors_protocol::sync_job::{JobStatus, JobType, SyncJobDocument, TriggerMethod};
+use connectors_protocol::sync_job::{JobStatus, JobType, Rebuild, SyncJobDocument, TriggerMethod};
 use connectors_sdk::SourceDescriptor;
 use connectors_sync::{Progress, StopTokens, SyncInput, SyncReport};
 use jiff::Timestamp;
@@ -45,16 +45,31 @@ impl Service {
         }
     }
 
-    /// The connector that writes to `index`, made when there is none, with these configuration fields set.
+    /// The connector that writes to `index`, made when there is none, with these configuration fields set, and these types of
+    /// fields for the indices that are made for it. `rebuild`: one is made now.
     pub async fn connector_for_index(
         &self,
         service_type: &str,
         index: &str,
         settings: &[(String, String)],
+        types: &[(String, Value)],
+        rebuild: bool,
     ) -> Result<Stored<ConnectorDocument>, ServiceError> {
         let descriptor = self.descriptor(service_type)?;
         let existing = self.existing_connector(service_type, index).await?;
-        let draft = draft(descriptor, index, existing.as_ref().map(|stored| &stored.document), settings)?;
+        let mut draft = draft(descriptor, index, existing.as_ref().map(|stored| &stored.document), settings)?;
+        if !types.is_empty() {
+            let mapping = draft.index_mapping.get_or_insert_default();
+            for (field, given) in types {
+                mapping.set(field, given).map_err(|error| ServiceError::Setup(error.to_string()))?;
+            }
+        }
+        let before = existing.as_ref().and_then(|stored| stored.document.index_mapping.as_ref());
+        if !rebuild && draft.index_mapping.as_ref() != before && self.index_is_there(&draft).await? {
+            tracing::warn!(
+                "the index {index} is there already and its fields keep their types; --rebuild makes it anew with those of --map"
+            );
+        }
         let Some(stored) = existing else {
             let created = self.shared.connectors.create(&draft).await?;
             tracing::info!("Created connector {} for the index {index}", created.id);
@@ -63,10 +78,13 @@ impl Service {
         if stored.document == draft {
             return Ok(stored);
         }
-        let update = json!({
+        let mut update = json!({
             "configuration": draft.configuration, "status": draft.status, "service_type": draft.service_type,
             "features": draft.features,
         });
+        if draft.index_mapping != stored.document.index_mapping {
+            update["index_mapping"] = json!(draft.index_mapping);
+        }
         let Value::Object(update) = update else { unreachable!("an object literal") };
         Ok(self.shared.connectors.write(&stored.id, &update).await?)
     }
@@ -106,11 +124,12 @@ impl Service {
         Ok(connectors_sync::run(input, progress, tokens).await)
     }
 
-    /// A full job for the connector that is to be run now: the one an earlier run left unfinished if it has the same
-    /// configuration, else a new one.
+    /// A full job for the connector that is to be run now, or a rebuild of its index: the one an earlier run left unfinished if
+    /// it has the same configuration and does the same, else a new one.
     pub async fn job_to_run(
         &self,
         connector: &Stored<ConnectorDocument>,
+        rebuild: Option<Rebuild>,
     ) -> Result<Stored<SyncJobDocument>, ServiceError> {
         let jobs = &self.shared.jobs;
         let ids = std::slice::from_ref(&connector.id);
@@ -122,10 +141,11 @@ impl Service {
             if !left.document.status.is_claimable() {
                 continue;
             }
-            if left.document.connector.configuration == connector.document.configuration {
+            let same = left.document.connector.configuration == connector.document.configuration;
+            if same && left.document.rebuild == rebuild {
                 return Ok(left);
             }
-            // Its configuration is not what is wanted any more.
+            // It is not what is wanted any more.
             if let Ok(Some(update)) = left.document.request_cancel(now) {
                 jobs.write_guarded(&left, &update).await?;
             }
@@ -138,7 +158,7 @@ impl Service {
             now,
         )
         .map_err(|error| ServiceError::Setup(error.to_string()))?;
-        Ok(jobs.create(&job).await?)
+        Ok(jobs.create(&SyncJobDocument { rebuild, ..job }).await?)
     }
 
     /// A job by its id.
