@@ -222,6 +222,11 @@ impl IndexMapping {
         Ok(())
     }
 
+    /// Gives several fields their types, one after the other.
+    pub fn set_all(&mut self, types: &[(String, Value)]) -> Result<(), InvalidMapping> {
+        types.iter().try_for_each(|(field, given)| self.set(field, given))
+    }
+
     /// Takes a field's type away, and objects in which nothing is left; tells whether it had one.
     pub fn remove(&mut self, field: &str) -> bool {
         remove(&mut self.properties, field)

@@ -14,7 +14,7 @@ impl Service {
     pub async fn change_mapping(
         &self,
         id: &str,
-        change: impl Fn(&mut IndexMapping) -> Result<(), InvalidMapping>,
+        mut change: impl FnMut(&mut IndexMapping) -> Result<(), InvalidMapping>,
     ) -> Result<Stored<ConnectorDocument>, ServiceError> {
         self.connector(id).await?;
         let mut refused = None;

@@ -58,35 +58,52 @@ impl Service {
         let descriptor = self.descriptor(service_type)?;
         let existing = self.existing_connector(service_type, index).await?;
         let mut draft = draft(descriptor, index, existing.as_ref().map(|stored| &stored.document), settings)?;
-        if !types.is_empty() {
-            let mapping = draft.index_mapping.get_or_insert_default();
-            for (field, given) in types {
-                mapping.set(field, given).map_err(|error| ServiceError::Setup(error.to_string()))?;
-            }
-        }
-        let before = existing.as_ref().and_then(|stored| stored.document.index_mapping.as_ref());
-        if !rebuild && draft.index_mapping.as_ref() != before && self.index_is_there(&draft).await? {
-            tracing::warn!(
-                "the index {index} is there already and its fields keep their types; --rebuild makes it anew with those of --map"
-            );
-        }
+        // What cannot be is said before anything is written.
+        let mut mapping = draft.index_mapping.take().unwrap_or_default();
+        mapping.set_all(types).map_err(|error| ServiceError::Setup(error.to_string()))?;
+        draft.index_mapping = Some(mapping).filter(|mapping| !mapping.is_empty());
         let Some(stored) = existing else {
             let created = self.shared.connectors.create(&draft).await?;
             tracing::info!("Created connector {} for the index {index}", created.id);
+            self.tell_of_old_types(&created.document, !types.is_empty() && !rebuild).await?;
             return Ok(created);
         };
-        if stored.document == draft {
-            return Ok(stored);
+        let mut written = stored;
+        if written.document != draft {
+            let update = json!({
+                "configuration": draft.configuration, "status": draft.status, "service_type": draft.service_type,
+                "features": draft.features,
+            });
+            let Value::Object(update) = update else { unreachable!("an object literal") };
+            written = self.shared.connectors.write(&written.id, &update).await?;
         }
-        let mut update = json!({
-            "configuration": draft.configuration, "status": draft.status, "service_type": draft.service_type,
-            "features": draft.features,
-        });
-        if draft.index_mapping != stored.document.index_mapping {
-            update["index_mapping"] = json!(draft.index_mapping);
+        if !types.is_empty() {
+            let mut before = None;
+            written = self
+                .change_mapping(&written.id, |mapping| {
+                    before = Some(mapping.clone());
+                    mapping.set_all(types)
+                })
+                .await?;
+            let changed = written.document.index_mapping != before;
+            self.tell_of_old_types(&written.document, changed && !rebuild).await?;
         }
-        let Value::Object(update) = update else { unreachable!("an object literal") };
-        Ok(self.shared.connectors.write(&stored.id, &update).await?)
+        Ok(written)
+    }
+
+    /// Warns that an index which is there does not follow new types.
+    async fn tell_of_old_types(
+        &self,
+        connector: &ConnectorDocument,
+        are_new: bool,
+    ) -> Result<(), ServiceError> {
+        if are_new && self.index_is_there(connector).await? {
+            tracing::warn!(
+                "the index {} is there already and its fields keep their types; --rebuild makes it anew with those of --map",
+                connector.index_name.as_deref().unwrap_or_default()
+            );
+        }
+        Ok(())
     }
 
     /// What a sync would write and delete. Changes nothing, makes nothing.
@@ -133,6 +150,8 @@ impl Service {
     ) -> Result<Stored<SyncJobDocument>, ServiceError> {
         let jobs = &self.shared.jobs;
         let ids = std::slice::from_ref(&connector.id);
+        // A job that somebody claimed a moment ago and died with must be found: this one would wait for it.
+        jobs.refresh().await?;
         self.take_over_dead(ids, &[JobType::Full, JobType::Incremental], |_| false).await?;
         let now = Timestamp::now();
         for found in jobs.claimable(ids, &[JobType::Full]).await? {

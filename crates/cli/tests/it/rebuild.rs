@@ -42,39 +42,56 @@ fn completed(output: &Output) -> Value {
     report(output)
 }
 
-/// Searches a name all the time, in a thread of its own; each answer must have as many hits as one of `counts`.
+/// Searches a name all the time, in a thread of its own; each answer must have so many hits.
 struct Searches {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Result<u64, String>>,
+    thread: JoinHandle<Result<Answers, String>>,
+}
+
+/// How searches were answered.
+#[derive(Debug, Default)]
+struct Answers {
+    full: u64,
+    /// 503: to be asked again.
+    again: u64,
 }
 
 impl Searches {
-    fn start(server: &Server, index: &str, counts: &'static [u64]) -> Self {
+    fn start(server: &Server, index: &str, count: u64) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (url, stopped) = (format!("{}/{index}/_search", server.url), stop.clone());
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let http = reqwest::Client::new();
-                let mut answered = 0;
+                let mut answers = Answers::default();
                 while !stopped.load(Ordering::Relaxed) {
                     let answer = http.get(&url).send().await.map_err(|error| error.to_string())?;
+                    let status = answer.status();
                     let text = answer.text().await.map_err(|error| error.to_string())?;
                     let body: Value = serde_json::from_str(&text).map_err(|_| text.clone())?;
                     let total = body["hits"]["total"]["value"].as_u64();
-                    if !total.is_some_and(|total| counts.contains(&total)) || body["_shards"]["failed"] != 0 {
-                        return Err(format!("after {answered} searches: {text}"));
+                    if status == 503 {
+                        answers.again += 1;
+                    } else if total == Some(count) && body["_shards"]["failed"] == 0 {
+                        answers.full += 1;
+                    } else {
+                        return Err(format!("after {answers:?}: {text}"));
                     }
-                    answered += 1;
                 }
-                Ok(answered)
+                Ok(answers)
             })
         });
         Self { stop, thread }
     }
 
-    /// How many were answered, all of them in full.
-    fn end(self) -> u64 {
+    /// All of them were answered in full.
+    fn all_full(self) {
+        let answers = self.stop();
+        assert!(answers.full > 3 && answers.again == 0, "{answers:?}");
+    }
+
+    fn stop(self) -> Answers {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().unwrap().unwrap()
     }
@@ -95,11 +112,17 @@ async fn a_new_index_takes_the_place_of_an_index_and_then_of_an_alias() {
     server.call(Method::PUT, &format!("/{}/_alias/{filtered}", place.index), Some(filter.clone())).await;
 
     // The name is that of an index.
-    let searches = Searches::start(&server, &place.index, &[120]);
-    let patterns = Searches::start(&server, &format!("{}*", place.index), &[120]);
+    let searches = Searches::start(&server, &place.index, 120);
+    let patterns = Searches::start(&server, &format!("{}*", place.index), 120);
     let first = completed(&rebuild(&place, &config, &[]));
-    let (answered, by_pattern) = (searches.end(), patterns.end());
-    assert!(answered > 3 && by_pattern > 3, "{answered} {by_pattern}");
+    if std::env::var("CONNECTORS_TEST_URL").is_ok() {
+        // Elasticsearch closes the old index some milliseconds before it knows the alias: then it asks to come again.
+        let (answers, by_pattern) = (searches.stop(), patterns.stop());
+        assert!(answers.full > 3 && by_pattern.full > 3, "{answers:?} {by_pattern:?}");
+    } else {
+        searches.all_full();
+        patterns.all_full();
+    }
     assert_eq!(first["indexed_document_count"], 120, "{first}");
     assert_eq!(first["rebuilt"]["replaced"], place.index.as_str(), "{first}");
     let new = behind(&server, &place.index).await;
@@ -132,17 +155,17 @@ async fn a_new_index_takes_the_place_of_an_index_and_then_of_an_alias() {
     assert_eq!(ours["connector_id"], id.as_str(), "{list}");
 
     // The name is that of an alias.
-    let searches = Searches::start(&server, &place.index, &[120]);
+    let searches = Searches::start(&server, &place.index, 120);
     let second = completed(&rebuild(&place, &config, &["--keep-old"]));
-    assert!(searches.end() > 3);
+    searches.all_full();
     let newer = behind(&server, &place.index).await;
     assert_eq!(second["rebuilt"], json!({"index": newer, "replaced": new, "kept": true}), "{second}");
     assert_eq!(indices(&server, &place.index).await, [new.clone(), newer.clone()]);
     assert_eq!(server.get(&format!("/{new}/_count")).await["count"], 120);
     // What was kept on purpose is no leftover, and the one behind the alias goes.
-    let searches = Searches::start(&server, &place.index, &[120]);
+    let searches = Searches::start(&server, &place.index, 120);
     let third = completed(&rebuild(&place, &config, &[]));
-    assert!(searches.end() > 3);
+    searches.all_full();
     let newest = behind(&server, &place.index).await;
     assert_eq!(third["rebuilt"], json!({"index": newest, "replaced": newer, "kept": false}), "{third}");
     assert_eq!(indices(&server, &place.index).await, [new.clone(), newest.clone()]);
@@ -236,6 +259,7 @@ async fn a_rebuild_that_fails_leaves_all_as_it_was() {
     let place = Workplace::new("search-rebuild-fails");
     forget(&server, &place.index).await;
     place.fill(30, 100);
+    place.write("large.txt", &"x".repeat(1000));
     let config = place.config(&server.url, &json!({}));
     place.sync(&config);
     let before = server.documents(&place.index).await;
@@ -254,10 +278,13 @@ async fn a_rebuild_that_fails_leaves_all_as_it_was() {
         assert_eq!(indices(&server, &place.index).await, [place.index.clone()]);
     };
 
-    // A document that the new types refuse.
-    let output = rebuild(&place, &config, &["--map", "path=ip"]);
-    unchanged(&output, "could not be written to the new index, so search-rebuild-fails is left as it was")
+    // A document that the new types refuse: no byte is larger than 127. And all of them.
+    let output = rebuild(&place, &config, &["--map", "size=byte"]);
+    unchanged(&output, "1 documents could not be written to the new index, so search-rebuild-fails is left")
         .await;
+    assert_eq!(report(&output)["dead_letter_count"], 1, "{}", said(&output));
+    let output = rebuild(&place, &config, &["--map", "size=long", "--map", "path=ip"]);
+    unchanged(&output, "TooManyErrors").await;
     // A type that the server does not know.
     let output = rebuild(&place, &config, &["--map", r#"path={"type": "no_such_type"}"#]);
     unchanged(&output, "no_such_type").await;
@@ -299,9 +326,9 @@ async fn a_rebuild_that_is_killed_or_canceled_leaves_the_index_and_the_next_one_
     place.sync(&direct);
     let before = server.documents(&place.index).await;
     let door = Door::before(&server.url);
-    door.slow(100);
+    door.slow(400);
     let slow = place.config(&door.url(), &json!({"elasticsearch.bulk.chunk_size": 10}));
-    let midway = async || {
+    let midway = async |left: Option<&str>| {
         let child = place
             .sync_command(&slow)
             .arg("--rebuild")
@@ -311,7 +338,7 @@ async fn a_rebuild_that_is_killed_or_canceled_leaves_the_index_and_the_next_one_
             .unwrap();
         let half = until("a half-filled index", Duration::from_mins(1), async || {
             let found = indices(&server, &format!("{}-rebuild-", place.index)).await;
-            let new = found.into_iter().next_back()?;
+            let new = found.into_iter().next_back().filter(|new| Some(new.as_str()) != left)?;
             server.call(Method::POST, &format!("/{new}/_refresh"), None).await;
             let (_, answer) = server.call(Method::GET, &format!("/{new}/_count"), None).await;
             answer["count"].as_u64().filter(|count| *count > 0).map(|_| new)
@@ -321,7 +348,7 @@ async fn a_rebuild_that_is_killed_or_canceled_leaves_the_index_and_the_next_one_
     };
 
     // Killed: nobody cleans up, but nothing else is touched.
-    let (mut child, half) = midway().await;
+    let (mut child, half) = midway(None).await;
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(server.get(&format!("/{half}/_count")).await["count"].as_u64().unwrap() < 400);
@@ -330,8 +357,7 @@ async fn a_rebuild_that_is_killed_or_canceled_leaves_the_index_and_the_next_one_
     assert_eq!(all["count"], 400, "hidden from patterns: {all}");
 
     // The next one removes what the killed one left. Canceled, it removes its own.
-    let (mut child, next) = midway().await;
-    assert_ne!(next, half);
+    let (mut child, next) = midway(Some(&half)).await;
     assert_eq!(indices(&server, &place.index).await, [place.index.clone(), next]);
     let (id, _) = server.connector(&place.index).await;
     let jobs =
@@ -347,7 +373,7 @@ async fn a_rebuild_that_is_killed_or_canceled_leaves_the_index_and_the_next_one_
     assert_eq!(server.documents(&place.index).await, before);
 
     // Interrupted, too; and what is suspended is no rebuild for a sync that does not ask for one.
-    let (mut child, _) = midway().await;
+    let (mut child, _) = midway(None).await;
     assert!(std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
     child.wait().unwrap();
     assert_eq!(indices(&server, &place.index).await, [place.index.clone()]);

@@ -47,9 +47,7 @@ pub async fn run(service: &Service, registry: &Registry, args: &CreateArgs) -> R
         None => String::new(),
     };
     let mut mapping = IndexMapping::default();
-    for (field, given) in &args.map {
-        mapping.set(field, given)?;
-    }
+    mapping.set_all(&args.map)?;
     let form = completed(descriptor, &RawConfiguration::default());
     let configuration = if asks {
         ask_until_it_works(service, descriptor, form, false, !args.no_check).await?

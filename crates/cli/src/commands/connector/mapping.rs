@@ -65,7 +65,7 @@ fn change(
     for field in &args.unset {
         mapping.remove(field);
     }
-    args.map.iter().try_for_each(|(field, given)| mapping.set(field, given))
+    mapping.set_all(&args.map)
 }
 
 /// Prints fields and their types.
