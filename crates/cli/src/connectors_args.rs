@@ -129,7 +129,7 @@ pub struct SyncArgs {
     #[arg(long, value_name = "FIELD=TYPE", value_parser = field_type, action = ArgAction::Append)]
     pub map: Vec<(String, Value)>,
 
-    /// Fill a new index and put it in the old one's place when it is complete. Searches of the name are answered all the time
+    /// Fill a new index and put it in the old one's place when it is complete, while searches go on
     #[arg(long, conflicts_with = "dry_run")]
     pub rebuild: bool,
 

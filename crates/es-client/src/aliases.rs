@@ -36,8 +36,8 @@ impl EsClient {
         let answer = self.send(request).await?;
         let body: Value = answer.json()?;
         if body["errors"] == true {
-            let result = body["action_results"].as_array().into_iter().flatten();
-            let reason = result.filter_map(|result| result["error"]["reason"].as_str()).next();
+            let mut results = body["action_results"].as_array().into_iter().flatten();
+            let reason = results.find_map(|result| result["error"]["reason"].as_str());
             return Err(
                 answer.invalid(format!("not all was done: {}", reason.unwrap_or("no reason was given")))
             );

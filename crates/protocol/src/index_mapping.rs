@@ -352,7 +352,7 @@ fn distance_is_one(known: &str, given: &str) -> bool {
     let same_start = known.bytes().zip(given.bytes()).take_while(|(a, b)| a == b).count();
     let (known, given) = (&known.as_bytes()[same_start..], &given.as_bytes()[same_start..]);
     match (known, given) {
-        ([], []) | ([_], []) | ([], [_]) => true,
+        ([] | [_], []) | ([], [_]) => true,
         ([_, known @ ..], [_, other @ ..]) if known == other => true,
         ([_, known @ ..], given) if known == given => true,
         (known, [_, given @ ..]) => known == given,

@@ -158,7 +158,7 @@ impl Replacement {
             return Err(RebuildError::InTheWay(name.clone()));
         }
         remove_unfinished(client, name).await?;
-        let body = body(input, old.as_ref(), index).await;
+        let (body, mut given) = body(input, old.as_ref(), index).await;
         let denied = |error: EsError| {
             if !error.is_denied() {
                 return RebuildError::from(error);
@@ -179,32 +179,21 @@ impl Replacement {
         if !removals.is_empty() {
             client.update_aliases(&removals).await?;
         }
+        given.extend(made.aliases);
         Ok(Self {
             client: client.clone(),
             name: name.clone(),
             index: index.to_owned(),
             old,
             keep_old: how.keep_old,
-            given: made.aliases,
+            given,
             hidden,
         })
     }
 
     /// Whether the new index holds all that was written to it, and everything was written.
     pub(crate) fn check(&self, counters: &Counters, found: Option<u64>) -> Result<(), RebuildError> {
-        let name = self.name.clone();
-        // A text that is too large is in no index, whichever way it is written.
-        let count = counters.dead_letters.saturating_sub(counters.docs_dropped_too_large);
-        if count > 0 {
-            return Err(RebuildError::Unwritten { name, count });
-        }
-        // A document that was written twice, or whose first answer was lost, is counted as replaced.
-        let most = counters.indexed;
-        let least = most.saturating_sub(counters.index.id_duplicates);
-        match found {
-            Some(found) if (least..=most).contains(&found) => Ok(()),
-            found => Err(RebuildError::Count { name, expected: most, found: found.unwrap_or_default() }),
-        }
+        complete(&self.name, counters, found.unwrap_or_default())
     }
 
     /// Gives the new index the name, and the other aliases of the old one: in one request, which the server carries out at
@@ -264,6 +253,24 @@ impl Old {
     }
 }
 
+/// Whether an index that was empty holds what these counters say was written to it, and nothing is missing.
+fn complete(name: &str, counters: &Counters, found: u64) -> Result<(), RebuildError> {
+    let name = name.to_owned();
+    // A text that is too large is in no index, whichever way it is written.
+    let count = counters.dead_letters.saturating_sub(counters.docs_dropped_too_large);
+    if count > 0 {
+        return Err(RebuildError::Unwritten { name, count });
+    }
+    // A document that was written twice, or whose first answer was lost, is counted as replaced.
+    let most = counters.indexed;
+    let least = most.saturating_sub(counters.index.id_duplicates);
+    if (least..=most).contains(&found) {
+        Ok(())
+    } else {
+        Err(RebuildError::Count { name, expected: most, found })
+    }
+}
+
 /// Removes an index that no alias leads to, if it is there.
 pub(crate) async fn remove_unused(client: &EsClient, index: &str) -> Result<(), EsError> {
     if client.indices_of(index).await?.get(index).is_some_and(|info| info.aliases.is_empty()) {
@@ -287,8 +294,8 @@ async fn remove_unfinished(client: &EsClient, name: &str) -> Result<(), EsError>
 }
 
 /// Body of the request that makes the new index: what a first job would say of an index of the old name, with the settings of
-/// the old one.
-async fn body(input: &SyncInput, old: Option<&Old>, index: &str) -> Value {
+/// the old one; and the aliases it is to get when it is complete, as templates for the old name say.
+async fn body(input: &SyncInput, old: Option<&Old>, index: &str) -> (Value, Map<String, Value>) {
     let (client, known) = (&input.client, input.source.mapping());
     // A template for the name need not be one for the name of the new index, so what it says is said here.
     let template = client.template_of(&input.index).await;
@@ -307,7 +314,7 @@ async fn body(input: &SyncInput, old: Option<&Old>, index: &str) -> Value {
     if !mappings.is_null() {
         whole["mappings"] = mappings;
     }
-    whole
+    (whole, template["aliases"].as_object().cloned().unwrap_or_default())
 }
 
 /// Settings of an index that another one can have.
@@ -357,6 +364,28 @@ mod tests {
             assert!(!is_new_name(other, "docs"), "{other}");
         }
         assert!(!is_new_name(&new_name(&name, Timestamp::UNIX_EPOCH), "docs"));
+    }
+
+    #[test]
+    fn a_new_index_is_complete_if_it_holds_what_was_written() {
+        let says = |counters: &Counters, found| {
+            complete("docs", counters, found).err().map(|error| error.to_string())
+        };
+        let mut counters =
+            Counters { docs_extracted: 12, docs_filtered: 2, indexed: 10, ..Counters::default() };
+        assert_eq!(says(&counters, 10), None);
+        assert!(
+            says(&counters, 9).unwrap().starts_with("the new index has 9 documents, but 10 were written")
+        );
+        assert!(says(&counters, 11).unwrap().contains("docs-rebuild-*"));
+        // The same document twice, or one answer that was lost: one document less, or not.
+        counters.index.id_duplicates = 1;
+        assert_eq!((says(&counters, 9), says(&counters, 10)), (None, None));
+        assert!(says(&counters, 8).is_some());
+        (counters.dead_letters, counters.docs_dropped_too_large) = (3, 3);
+        assert_eq!(says(&counters, 10), None);
+        counters.dead_letters = 4;
+        assert!(says(&counters, 10).unwrap().starts_with("1 documents could not be written"));
     }
 
     #[test]

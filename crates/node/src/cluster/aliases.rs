@@ -40,6 +40,9 @@ pub enum AliasAction {
     },
 }
 
+/// An index and its new aliases; none: the index is deleted.
+type Touched<'a> = (&'a Arc<Index>, Option<BTreeMap<String, Alias>>);
+
 /// 404 `aliases_not_found_exception`.
 pub fn missing(aliases: &[String]) -> ApiError {
     let names = aliases.join(",");
@@ -118,7 +121,7 @@ impl Cluster {
             return Err(error.clone());
         }
         check(&after)?;
-        let mut touched: BTreeMap<&str, (&Arc<Index>, Option<BTreeMap<String, Alias>>)> = BTreeMap::new();
+        let mut touched: BTreeMap<&str, Touched<'_>> = BTreeMap::new();
         for index in &removed {
             touched.insert(index.name(), (index, None));
         }
@@ -140,7 +143,7 @@ impl Cluster {
 
     /// Gives indexes their new aliases and takes those away that have none any more (`None`): in one commit, and in one
     /// moment for everybody who looks a name up. A name that moves from one index to another always stands for one of them.
-    fn commit_aliases(&self, touched: Vec<(&Arc<Index>, Option<BTreeMap<String, Alias>>)>) -> Result<()> {
+    fn commit_aliases(&self, touched: Vec<Touched<'_>>) -> Result<()> {
         // Locked in order of names, so that no two changes wait for each other.
         let locks: Vec<_> = touched.iter().map(|(index, _)| index.change()).collect();
         let mut states = Vec::new();
