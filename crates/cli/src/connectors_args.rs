@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use connectors_protocol::index_mapping;
+use connectors_protocol::sync_job::Rebuild;
+use serde_json::Value;
 
 mod connector;
 mod index;
@@ -11,7 +14,8 @@ mod login;
 mod rules;
 
 pub use connector::{
-    ConfigureArgs, ConnectorCommand, CreateArgs, DeleteConnectorArgs, Interval, ScheduleArgs, SettingArgs,
+    ConfigureArgs, ConnectorCommand, CreateArgs, DeleteConnectorArgs, Interval, MappingArgs, ScheduleArgs,
+    SettingArgs,
 };
 pub use index::{IndexCommand, IndexTarget};
 pub use job::{JobCommand, JobKind, StartArgs, WatchArgs};
@@ -107,7 +111,7 @@ pub enum Shell {
 /// `connectors sync`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The first run makes a connector for the index; later runs find it by the index and write only what changed.\nThe exit code is 0 only if the sync completed.\n\nExample:\n  connectors sync dir --index search-notes --set directory=/home/me/notes --set pattern='**/*.md'"
+    after_help = "The first run makes a connector for the index; later runs find it by the index and write only what changed.\nThe exit code is 0 only if the sync completed.\n\nA field has the type an index template gives it, else that of --map, else what the source knows, else what its first value looks\nlike. Types are fixed when an index is made; the connector keeps those of --map for the next one. --rebuild makes one now:\nNAME-rebuild-TIME is filled and counted, and NAME becomes an alias of it. If that fails, NAME is as it was.\n\nExamples:\n  connectors sync dir --index search-notes --set directory=/home/me/notes --set pattern='**/*.md'\n  connectors sync mysql --index orders --map created=date --map customer.id=keyword --map 'price={\"type\": \"scaled_float\", \"scaling_factor\": 100}'\n  connectors sync dir --index search-notes --map extension=text --rebuild"
 )]
 pub struct SyncArgs {
     /// Service type of the source; `connectors source list` prints them
@@ -120,6 +124,18 @@ pub struct SyncArgs {
     /// Configuration field of the source; `connectors source show TYPE` prints them
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value, action = ArgAction::Append)]
     pub set: Vec<(String, String)>,
+
+    /// Type of a field in the index when one is made: date, keyword, long, ... or the field's whole mapping as JSON
+    #[arg(long, value_name = "FIELD=TYPE", value_parser = field_type, action = ArgAction::Append)]
+    pub map: Vec<(String, Value)>,
+
+    /// Fill a new index and put it in the old one's place when it is complete, while searches go on
+    #[arg(long, conflicts_with = "dry_run")]
+    pub rebuild: bool,
+
+    /// Keep the old index of a rebuild, under the name it has behind the alias
+    #[arg(long, requires = "rebuild")]
+    pub keep_old: bool,
 
     /// Only say what would be written and deleted
     #[arg(long)]
@@ -136,6 +152,17 @@ pub struct SyncArgs {
     /// Output form
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
+}
+
+impl SyncArgs {
+    /// How the index is to be made anew, if it is.
+    pub fn wanted_rebuild(&self) -> Option<Rebuild> {
+        self.rebuild.then_some(Rebuild { keep_old: self.keep_old })
+    }
+}
+
+fn field_type(text: &str) -> Result<(String, Value), String> {
+    index_mapping::parse_pair(text).map_err(|error| error.to_string())
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

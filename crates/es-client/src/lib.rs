@@ -5,6 +5,7 @@
 //! is read once into [`Capabilities`]. Retries, timeouts and credentials are [`EsConfig`]'s; an [`EsError`] says which
 //! request failed, what the server said, and what an operator can do about it, and never holds a credential or a body.
 
+mod aliases;
 mod availability;
 mod bulk;
 mod capabilities;
@@ -21,6 +22,7 @@ mod scan;
 mod search;
 mod security;
 
+pub use aliases::IndexInfo;
 pub use bulk::{
     BulkBody, BulkFailure, BulkItem, BulkOp, BulkOpKind, BulkParams, BulkRequest, BulkResponse, BulkResult,
     Refresh,

@@ -11,6 +11,7 @@ pub mod cron;
 pub mod document_id;
 mod extra;
 pub mod filtering;
+pub mod index_mapping;
 pub mod index_name;
 pub mod indices;
 pub mod language;

@@ -342,11 +342,27 @@ async fn check_index(client: &EsClient, connector: &Stored<ConnectorDocument>) -
     }
     let mut found = vec![permissions(client, &["monitor"], &[(index, &INDEX_PRIVILEGES[..])]).await];
     let counted = async {
-        Ok(if client.index_exists(index).await? { Some(client.count(index, None).await?) } else { None })
+        // Not everybody may see what is behind a name; the count alone is enough to go on.
+        let behind: Vec<String> =
+            client.indices_of(index).await.map(|found| found.into_keys().collect()).unwrap_or_default();
+        let count =
+            if client.index_exists(index).await? { Some(client.count(index, None).await?) } else { None };
+        Ok((count, behind))
     };
     found.push(match counted.await {
-        Ok(Some(count)) => Finding::ok(CHECK, format!("{index}, {count} documents")),
-        Ok(None) => Finding::ok(CHECK, format!("{index}, which the first sync makes")),
+        Ok((Some(_), behind)) if behind.len() > 1 => {
+            let message = format!("{index} is an alias of {} indices: {}", behind.len(), behind.join(", "));
+            let fix = format!(
+                "take all but one out of the alias: a sync reads and writes all that is behind {index}"
+            );
+            Finding::failed(CHECK, message, fix)
+        }
+        Ok((Some(count), behind)) => {
+            let alias = behind.first().filter(|behind| *behind != index);
+            let alias = alias.map(|behind| format!(", an alias of {behind}")).unwrap_or_default();
+            Finding::ok(CHECK, format!("{index}{alias}, {count} documents"))
+        }
+        Ok((None, _)) => Finding::ok(CHECK, format!("{index}, which the first sync makes")),
         Err(error) => refused(CHECK, &error),
     });
     found

@@ -4,6 +4,7 @@ use connectors_es_client::protocol_index::Stored;
 use connectors_es_client::{ApiKey, Auth};
 use connectors_protocol::configuration::RawConfiguration;
 use connectors_protocol::connector::{ConnectorDocument, ConnectorStatus};
+use connectors_protocol::index_mapping::IndexMapping;
 use connectors_protocol::index_name;
 use connectors_protocol::indices::{CONCRETE_CONNECTORS_INDEX, access_control_index};
 use connectors_protocol::language;
@@ -32,6 +33,8 @@ pub struct NewConnector {
     pub from_index: bool,
     /// The configuration's fields, filled in.
     pub configuration: RawConfiguration,
+    /// Types that the user gives fields of the index.
+    pub mapping: IndexMapping,
     /// Ask the source whether the configuration works, before anything is written.
     pub ask_source: bool,
 }
@@ -93,7 +96,9 @@ impl Service {
         };
         if !new.from_index {
             let language = new.language.as_deref();
-            connectors_sync::create_content_index(&shared.client, &new.index_name, known, language).await?;
+            let own = &new.mapping.properties;
+            connectors_sync::create_content_index(&shared.client, &new.index_name, known, own, language)
+                .await?;
         }
         let (api_key, problem) = self.make_api_key(&new.index_name).await;
         let mut problem = problem;
@@ -111,6 +116,7 @@ impl Service {
             api_key_secret_id,
             configuration,
             features: descriptor.capabilities.features(),
+            index_mapping: Some(new.mapping.clone()).filter(|mapping| !mapping.is_empty()),
             is_native: new.is_native,
             language: new.language.clone(),
             status: ConnectorStatus::Configured,
@@ -142,10 +148,15 @@ impl Service {
     }
 }
 
-/// What a connector's jobs need: to see the cluster, to use the connectors API, and everything in its own indices and in
-/// the one with the connectors.
+/// What a connector's jobs need: to see the cluster, to use the connectors API, and everything in its own indices (those that
+/// rebuilds make, too) and in the one with the connectors.
 fn roles(index: &str) -> Value {
-    let names = [index.to_owned(), access_control_index(index), format!("{CONCRETE_CONNECTORS_INDEX}*")];
+    let names = [
+        index.to_owned(),
+        connectors_sync::rebuilds_of(index),
+        access_control_index(index),
+        format!("{CONCRETE_CONNECTORS_INDEX}*"),
+    ];
     let mut roles = json!({});
     roles[format!("{index}-connector-role")] = json!({
         "cluster": ["monitor", "manage_connector"],

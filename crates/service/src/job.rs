@@ -165,7 +165,10 @@ impl Service {
             () = tokens.cancel.cancelled() => return Ok((Ending::Canceled, None)),
             () = tokens.suspend.cancelled() => return Ok((Ending::Suspended, None)),
         };
-        let input = SyncInput { force: options.force, before: earlier(&job.document), ..input };
+        // A rebuild begins anew after an interruption: its half-filled index is gone.
+        let rebuild = job.document.rebuild;
+        let before = if rebuild.is_some() { Totals::default() } else { earlier(&job.document) };
+        let input = SyncInput { force: options.force, rebuild, before, ..input };
         let report = connectors_sync::run(input, progress, tokens).await;
         if report.nothing_changed {
             tracing::info!("The source says that nothing changed");
@@ -245,6 +248,7 @@ impl Service {
                 JobType::Full => connector.sync_cursor.clone(),
                 JobType::Incremental | JobType::AccessControl => snapshot.sync_cursor.clone(),
             },
+            mapping: connector.index_mapping.clone().unwrap_or_default().properties,
             options: crate::cluster::sync_options(&shared.config),
             ..SyncInput::full(client, index, source)
         })
@@ -325,6 +329,11 @@ impl Service {
         if let Some(report) = &report {
             counts.total_document_count = report.total_documents;
             counts.metadata.insert("counters".to_owned(), Value::Object(report.counters.to_value()));
+            if let Some(rebuilt) = &report.rebuilt {
+                let what =
+                    json!({"index": rebuilt.index, "replaced": rebuilt.replaced, "kept": rebuilt.kept});
+                counts.metadata.insert("rebuilt".to_owned(), what);
+            }
             if !report.dead_letters.is_empty() {
                 counts.metadata.insert("dead_letters".to_owned(), json!(report.dead_letters));
             }

@@ -12,6 +12,7 @@ mod error_budget;
 mod job;
 mod jobs;
 mod license;
+mod mapping;
 mod once;
 mod preflight;
 pub mod rules;

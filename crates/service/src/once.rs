@@ -2,7 +2,7 @@
 
 use connectors_es_client::protocol_index::Stored;
 use connectors_protocol::connector::{ConnectorDocument, ConnectorStatus};
-use connectors_protocol::sync_job::{JobStatus, JobType, SyncJobDocument, TriggerMethod};
+use connectors_protocol::sync_job::{JobStatus, JobType, Rebuild, SyncJobDocument, TriggerMethod};
 use connectors_sdk::SourceDescriptor;
 use connectors_sync::{Progress, StopTokens, SyncInput, SyncReport};
 use jiff::Timestamp;
@@ -45,30 +45,65 @@ impl Service {
         }
     }
 
-    /// The connector that writes to `index`, made when there is none, with these configuration fields set.
+    /// The connector that writes to `index`, made when there is none, with these configuration fields set, and these types of
+    /// fields for the indices that are made for it. `rebuild`: one is made now.
     pub async fn connector_for_index(
         &self,
         service_type: &str,
         index: &str,
         settings: &[(String, String)],
+        types: &[(String, Value)],
+        rebuild: bool,
     ) -> Result<Stored<ConnectorDocument>, ServiceError> {
         let descriptor = self.descriptor(service_type)?;
         let existing = self.existing_connector(service_type, index).await?;
-        let draft = draft(descriptor, index, existing.as_ref().map(|stored| &stored.document), settings)?;
+        let mut draft = draft(descriptor, index, existing.as_ref().map(|stored| &stored.document), settings)?;
+        // What cannot be is said before anything is written.
+        let mut mapping = draft.index_mapping.take().unwrap_or_default();
+        mapping.set_all(types).map_err(|error| ServiceError::Setup(error.to_string()))?;
+        draft.index_mapping = Some(mapping).filter(|mapping| !mapping.is_empty());
         let Some(stored) = existing else {
             let created = self.shared.connectors.create(&draft).await?;
             tracing::info!("Created connector {} for the index {index}", created.id);
+            self.tell_of_old_types(&created.document, !types.is_empty() && !rebuild).await?;
             return Ok(created);
         };
-        if stored.document == draft {
-            return Ok(stored);
+        let mut written = stored;
+        if written.document != draft {
+            let update = json!({
+                "configuration": draft.configuration, "status": draft.status, "service_type": draft.service_type,
+                "features": draft.features,
+            });
+            let Value::Object(update) = update else { unreachable!("an object literal") };
+            written = self.shared.connectors.write(&written.id, &update).await?;
         }
-        let update = json!({
-            "configuration": draft.configuration, "status": draft.status, "service_type": draft.service_type,
-            "features": draft.features,
-        });
-        let Value::Object(update) = update else { unreachable!("an object literal") };
-        Ok(self.shared.connectors.write(&stored.id, &update).await?)
+        if !types.is_empty() {
+            let mut before = None;
+            written = self
+                .change_mapping(&written.id, |mapping| {
+                    before = Some(mapping.clone());
+                    mapping.set_all(types)
+                })
+                .await?;
+            let changed = written.document.index_mapping != before;
+            self.tell_of_old_types(&written.document, changed && !rebuild).await?;
+        }
+        Ok(written)
+    }
+
+    /// Warns that an index which is there does not follow new types.
+    async fn tell_of_old_types(
+        &self,
+        connector: &ConnectorDocument,
+        are_new: bool,
+    ) -> Result<(), ServiceError> {
+        if are_new && self.index_is_there(connector).await? {
+            tracing::warn!(
+                "the index {} is there already and its fields keep their types; --rebuild makes it anew with those of --map",
+                connector.index_name.as_deref().unwrap_or_default()
+            );
+        }
+        Ok(())
     }
 
     /// What a sync would write and delete. Changes nothing, makes nothing.
@@ -106,14 +141,17 @@ impl Service {
         Ok(connectors_sync::run(input, progress, tokens).await)
     }
 
-    /// A full job for the connector that is to be run now: the one an earlier run left unfinished if it has the same
-    /// configuration, else a new one.
+    /// A full job for the connector that is to be run now, or a rebuild of its index: the one an earlier run left unfinished if
+    /// it has the same configuration and does the same, else a new one.
     pub async fn job_to_run(
         &self,
         connector: &Stored<ConnectorDocument>,
+        rebuild: Option<Rebuild>,
     ) -> Result<Stored<SyncJobDocument>, ServiceError> {
         let jobs = &self.shared.jobs;
         let ids = std::slice::from_ref(&connector.id);
+        // A job that somebody claimed a moment ago and died with must be found: this one would wait for it.
+        jobs.refresh().await?;
         self.take_over_dead(ids, &[JobType::Full, JobType::Incremental], |_| false).await?;
         let now = Timestamp::now();
         for found in jobs.claimable(ids, &[JobType::Full]).await? {
@@ -122,10 +160,11 @@ impl Service {
             if !left.document.status.is_claimable() {
                 continue;
             }
-            if left.document.connector.configuration == connector.document.configuration {
+            let same = left.document.connector.configuration == connector.document.configuration;
+            if same && left.document.rebuild == rebuild {
                 return Ok(left);
             }
-            // Its configuration is not what is wanted any more.
+            // It is not what is wanted any more.
             if let Ok(Some(update)) = left.document.request_cancel(now) {
                 jobs.write_guarded(&left, &update).await?;
             }
@@ -138,7 +177,7 @@ impl Service {
             now,
         )
         .map_err(|error| ServiceError::Setup(error.to_string()))?;
-        Ok(jobs.create(&job).await?)
+        Ok(jobs.create(&SyncJobDocument { rebuild, ..job }).await?)
     }
 
     /// A job by its id.

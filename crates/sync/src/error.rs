@@ -7,6 +7,7 @@ use connectors_protocol::filtering::InvalidRule;
 use connectors_sdk::SourceError;
 
 use crate::monitor::TooManyErrors;
+use crate::replacement::RebuildError;
 use crate::writer::Stopped;
 
 /// What ended a job before its end.
@@ -45,6 +46,9 @@ pub enum SyncError {
         /// Written, unchanged, left out, vanished or dead letters.
         accounted: u64,
     },
+    /// A new index could not take the old one's place, which is as it was.
+    #[error(transparent)]
+    Rebuild(#[from] RebuildError),
     /// The source's task panicked.
     #[error(
         "the source panicked: {0}. This is a defect of the connector: report it with the log of this job."
@@ -70,6 +74,7 @@ impl SyncError {
             Self::Partitions(_) => "IncompleteListingError",
             Self::File { .. } => "FileError",
             Self::Unaccounted { .. } => "UnaccountedDocumentsError",
+            Self::Rebuild(_) => "RebuildError",
             Self::Panic(_) => "SourcePanicError",
         }
     }

@@ -208,11 +208,13 @@ impl Job {
     /// Makes the index if it is missing, and lets the writer begin. Without an index the job fails.
     async fn make_index(&self, exists: bool) {
         if !exists && !self.input.dry_run {
-            let known = match self.input.job_type {
-                JobType::AccessControl => Map::new(),
-                JobType::Full | JobType::Incremental => self.input.source.mapping(),
+            let (known, own) = match self.input.job_type {
+                JobType::AccessControl => (Map::new(), Map::new()),
+                JobType::Full | JobType::Incremental => {
+                    (self.input.source.mapping(), self.input.mapping.clone())
+                }
             };
-            let body = new_index::body(&self.client, &self.index, known).await;
+            let body = new_index::body(&self.client, &self.index, known, &own).await;
             if let Err(error) = self.client.create_index(&self.index, &body).await {
                 return self.writer.fail(error.into());
             }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use connectors_es_client::EsClient;
 use connectors_protocol::filtering::{Filter, RuleMatches};
 use connectors_protocol::pipeline::Pipeline;
-use connectors_protocol::sync_job::JobType;
+use connectors_protocol::sync_job::{JobType, Rebuild};
 use connectors_sdk::DataSource;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,7 @@ use crate::execute::Job;
 use crate::monitor::ErrorMonitor;
 use crate::options::SyncOptions;
 use crate::progress::{Ledger, Progress, Totals, publish};
+use crate::rebuild::{self, Rebuilt};
 
 /// Everything a job needs. The caller has validated the source's configuration and pinged it.
 pub struct SyncInput {
@@ -40,6 +41,10 @@ pub struct SyncInput {
     pub apply_basic_rules: bool,
     /// The cursor the last completed job left.
     pub cursor: Option<Value>,
+    /// Types that the user gave fields, as `properties` of a mapping: for an index that the job makes.
+    pub mapping: Map<String, Value>,
+    /// Make the index anew, and put it in the old one's place when it is complete; only of a full job.
+    pub rebuild: Option<Rebuild>,
     /// How to write.
     pub options: SyncOptions,
     /// Write every document, also those that did not change.
@@ -63,6 +68,8 @@ impl SyncInput {
             filter: Filter::default(),
             apply_basic_rules: true,
             cursor: None,
+            mapping: Map::new(),
+            rebuild: None,
             options: SyncOptions::default(),
             force: false,
             dry_run: false,
@@ -112,16 +119,32 @@ pub struct SyncReport {
     pub rule_matches: Option<RuleMatches>,
     /// The source said that nothing changed since the cursor, so nothing was read.
     pub nothing_changed: bool,
+    /// The new index that has taken the old one's place; only of a completed rebuild.
+    pub rebuilt: Option<Rebuilt>,
     /// When the run began.
     pub started_at: Timestamp,
     /// When it ended.
     pub finished_at: Timestamp,
 }
 
-/// Runs a job. It ends within a second after `cancel` fires; requests in flight are dropped then, and their documents are
+/// Runs a job, or a rebuild of an index with it.
+pub async fn run(input: SyncInput, progress: watch::Sender<Progress>, tokens: StopTokens) -> SyncReport {
+    match input.rebuild {
+        Some(how) if input.job_type == JobType::Full && !input.dry_run => {
+            rebuild::run(input, how, progress, tokens).await
+        }
+        _ => run_job(input, progress, tokens).await,
+    }
+}
+
+/// It ends within a second after `cancel` fires; requests in flight are dropped then, and their documents are
 /// not counted. After `suspend` it sends nothing more, and waits a few seconds at most for the answers to what is in
 /// flight, so that the totals of a resumed job are right.
-pub async fn run(input: SyncInput, progress: watch::Sender<Progress>, tokens: StopTokens) -> SyncReport {
+pub(crate) async fn run_job(
+    input: SyncInput,
+    progress: watch::Sender<Progress>,
+    tokens: StopTokens,
+) -> SyncReport {
     let options = input.options.clone();
     let monitor = ErrorMonitor::new(options.errors.clone());
     let (dead_letters, opened) = DeadLetters::open(options.dead_letters, options.dead_letter_file.as_deref());
@@ -163,6 +186,7 @@ pub async fn run(input: SyncInput, progress: watch::Sender<Progress>, tokens: St
         cursor: completed.cursor,
         rule_matches: completed.rule_matches,
         nothing_changed: completed.nothing_changed,
+        rebuilt: None,
         started_at: ledger.started_at(),
         finished_at: Timestamp::now(),
     }

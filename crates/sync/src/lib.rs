@@ -23,8 +23,11 @@ mod job;
 mod monitor;
 mod new_index;
 mod options;
+mod own_types;
 mod prepare;
 mod progress;
+mod rebuild;
+mod replacement;
 mod writer;
 
 pub use counters::{Counters, OperationCounts};
@@ -35,3 +38,5 @@ pub use monitor::{ErrorLimits, TooManyErrors};
 pub use new_index::create_content_index;
 pub use options::SyncOptions;
 pub use progress::{Phase, Progress, Totals};
+pub use rebuild::Rebuilt;
+pub use replacement::{RebuildError, rebuilds_of};

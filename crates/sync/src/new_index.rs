@@ -5,17 +5,19 @@ use connectors_protocol::language;
 use serde_json::{Map, Value, json};
 
 use crate::document::CONTENT_HASH;
+use crate::own_types;
 
 /// Makes a content index as a first job would, before there is one; tells whether it was made now. `known` are the fields
-/// whose types the source knows. With a language (a code of [`language`]), texts are analyzed in it unless their field
+/// whose types the source knows, `own` those whose types the user gave. With a language (a code of [`language`]), texts are analyzed in it unless their field
 /// says otherwise.
 pub async fn create_content_index(
     client: &EsClient,
     index: &str,
     known: Map<String, Value>,
+    own: &Map<String, Value>,
     language: Option<&str>,
 ) -> Result<bool, EsError> {
-    let mut body = body(client, index, known).await;
+    let mut body = body(client, index, known, own).await;
     if let Some(analyzer) = language.and_then(language::analyzer) {
         body["settings"]["analysis"] = json!({"analyzer": {"default": {"type": analyzer}}});
     }
@@ -24,14 +26,20 @@ pub async fn create_content_index(
 
 /// Body of the request that makes the index: on one machine without replicas, on more with one; the fields that every
 /// document has; and the fields whose types the source knows, so that the first documents need no change of the mapping.
-/// Everything else is mapped as it comes. What an index template says about the index comes first.
-pub(crate) async fn body(client: &EsClient, index: &str, known: Map<String, Value>) -> Value {
+/// Everything else is mapped as it comes. What an index template says about the index comes first, then the types that the
+/// user gave (`own`), then those of the source.
+pub(crate) async fn body(
+    client: &EsClient,
+    index: &str,
+    known: Map<String, Value>,
+    own: &Map<String, Value>,
+) -> Value {
     match client.template_of(index).await {
-        Ok(template) => with_template(&template, known),
+        Ok(template) => own_types::put(with_template(&template, known), &template, own),
         // Not allowed to look, or a server without this API: a template may say otherwise, so no more than is needed.
         Err(error) => {
             tracing::debug!("index templates are not known: {error}");
-            with_template(&Value::Null, Map::new())
+            own_types::put(with_template(&Value::Null, Map::new()), &Value::Null, own)
         }
     }
 }

@@ -33,11 +33,25 @@ pub async fn run(target: &Target, command: &IndexCommand) -> Result<()> {
         }
         IndexCommand::Delete(args) => {
             let count = ask(client, args, "Delete").await?;
-            if !client.delete_index(&args.index).await? {
+            if !delete_behind(client, &args.index).await? {
                 bail!("somebody else deleted the index {} meanwhile", args.index);
             }
             done(args, "deleted", count, &format!("deleted {} with {} documents", args.index, number(count)))
         }
+    }
+}
+
+/// Deletes the index of this name, or the one behind the alias of this name, which goes with it; tells whether it was there.
+pub(super) async fn delete_behind(client: &EsClient, name: &str) -> Result<bool> {
+    let behind: Vec<String> = client.indices_of(name).await?.into_keys().collect();
+    match &behind[..] {
+        [] => Ok(false),
+        [index] => Ok(client.delete_index(index).await?),
+        several => bail!(
+            "{name} is an alias of {} indices; delete them one at a time: {}",
+            several.len(),
+            several.join(", ")
+        ),
     }
 }
 
@@ -58,8 +72,9 @@ async fn ask(client: &EsClient, args: &IndexTarget, verb: &str) -> Result<u64> {
     }
     client.refresh(index).await?;
     let count = client.count(index, None).await?;
-    let owners = owners(client).await?;
-    let owner = owners.get(index).map(|id| format!(", the index of connector {id},")).unwrap_or_default();
+    let (owners, aliases) = (owners(client).await?, aliases(client).await?);
+    let owner = owner(index, &owners, &aliases).map(|id| format!(", the index of connector {id},"));
+    let owner = owner.unwrap_or_default();
     prompt::confirm(&format!("{verb} {index}{owner} with {} documents?", number(count)), args.yes)?;
     Ok(count)
 }
@@ -82,6 +97,27 @@ async fn owners(client: &EsClient) -> Result<HashMap<String, String>> {
     Ok(all.into_iter().filter_map(|found| Some((found.document.index_name?, found.id))).collect())
 }
 
+/// The aliases of each index that has any.
+async fn aliases(client: &EsClient) -> Result<HashMap<String, Vec<String>>> {
+    let answer = client.request(Method::GET, "/_alias", &[], None).await?;
+    let indices = answer.as_object().into_iter().flatten();
+    Ok(indices
+        .filter_map(|(index, info)| {
+            Some((index.clone(), info["aliases"].as_object()?.keys().cloned().collect()))
+        })
+        .collect())
+}
+
+/// The connector that writes to an index, by its name or by an alias.
+fn owner<'a>(
+    index: &str,
+    owners: &'a HashMap<String, String>,
+    aliases: &HashMap<String, Vec<String>>,
+) -> Option<&'a String> {
+    let by_alias = || aliases.get(index)?.iter().find_map(|alias| owners.get(alias));
+    owners.get(index).or_else(by_alias)
+}
+
 async fn list(client: &EsClient, all: bool, output: Output) -> Result<()> {
     let query = [
         ("format", "json"),
@@ -91,7 +127,7 @@ async fn list(client: &EsClient, all: bool, output: Output) -> Result<()> {
         ("expand_wildcards", if all { "open,hidden" } else { "open" }),
     ];
     let answer = client.request(Method::GET, "/_cat/indices", &query, None).await?;
-    let owners = owners(client).await?;
+    let (owners, aliases) = (owners(client).await?, aliases(client).await?);
     let figure = |row: &Value, name: &str| row[name].as_str().and_then(|text| text.parse::<u64>().ok());
     let indices: Vec<Value> = answer
         .as_array()
@@ -104,7 +140,8 @@ async fn list(client: &EsClient, all: bool, output: Output) -> Result<()> {
                 "index": name,
                 "document_count": figure(row, "docs.count"),
                 "bytes": figure(row, "pri.store.size"),
-                "connector_id": owners.get(name),
+                "aliases": aliases.get(name).map_or(&[][..], Vec::as_slice),
+                "connector_id": owner(name, &owners, &aliases),
             }))
         })
         .collect();
@@ -115,6 +152,10 @@ async fn list(client: &EsClient, all: bool, output: Output) -> Result<()> {
         return crate::print_line("no indices yet; `connectors sync` makes one");
     }
     let shown = |value: &Value, show: fn(u64) -> String| value.as_u64().map_or_else(|| "-".to_owned(), show);
+    let names = |list: &Value| {
+        let names: Vec<&str> = list.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if names.is_empty() { "-".to_owned() } else { names.join(", ") }
+    };
     let rows: Vec<Vec<String>> = indices
         .iter()
         .map(|index| {
@@ -123,8 +164,9 @@ async fn list(client: &EsClient, all: bool, output: Output) -> Result<()> {
                 shown(&index["document_count"], number),
                 shown(&index["bytes"], bytes),
                 index["connector_id"].as_str().unwrap_or("-").to_owned(),
+                names(&index["aliases"]),
             ]
         })
         .collect();
-    table(&["INDEX", "DOCUMENTS", "SIZE", "CONNECTOR"], &rows)
+    table(&["INDEX", "DOCUMENTS", "SIZE", "CONNECTOR", "ALIASES"], &rows)
 }

@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use connectors_es_client::protocol_index::{ConnectorIndex, Stored, SyncJobIndex};
 use connectors_protocol::indices::JOBS_INDEX;
-use connectors_protocol::sync_job::{JobStatus, JobType, SyncJobDocument, TriggerMethod};
+use connectors_protocol::sync_job::{JobStatus, JobType, Rebuild, SyncJobDocument, TriggerMethod};
 use connectors_service::Service;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -56,6 +56,9 @@ async fn start(service: &Service, jobs: &SyncJobIndex, args: &StartArgs) -> Resu
         JobKind::Incremental => JobType::Incremental,
         JobKind::AccessControl => JobType::AccessControl,
     };
+    if args.rebuild && job_type != JobType::Full {
+        bail!("--rebuild goes with full syncs only: leave out -t {}", job_type.name());
+    }
     let job = SyncJobDocument::new(
         &connector.id,
         &connector.document,
@@ -63,7 +66,8 @@ async fn start(service: &Service, jobs: &SyncJobIndex, args: &StartArgs) -> Resu
         TriggerMethod::OnDemand,
         Timestamp::now(),
     )?;
-    let id = jobs.create(&job).await?.id;
+    let rebuild = args.rebuild.then_some(Rebuild { keep_old: args.keep_old });
+    let id = jobs.create(&SyncJobDocument { rebuild, ..job }).await?.id;
     if args.watch {
         return watch(service, &id, args.output).await;
     }
@@ -189,6 +193,7 @@ fn shown(job: &Stored<SyncJobDocument>) -> Value {
         "connector_id": document.connector.id,
         "index_name": document.connector.index_name,
         "job_type": document.job_type,
+        "rebuild": document.rebuild,
         "trigger_method": document.trigger_method,
         "status": document.status,
         "error": document.error,

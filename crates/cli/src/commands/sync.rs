@@ -48,6 +48,13 @@ struct Summary {
     job: Option<Box<SyncJobDocument>>,
 }
 
+impl Summary {
+    /// The indices of a completed rebuild.
+    fn rebuilt(&self) -> Option<&Value> {
+        self.job.as_ref()?.metadata.get("rebuilt")
+    }
+}
+
 async fn dry_run(service: &Service, args: &SyncArgs, stop: CancellationToken) -> Result<Summary> {
     let (progress, watcher) = watch::channel(Progress::default());
     let samples =
@@ -66,8 +73,10 @@ async fn dry_run(service: &Service, args: &SyncArgs, stop: CancellationToken) ->
 }
 
 async fn sync(service: &Service, args: &SyncArgs, stop: CancellationToken) -> Result<Summary> {
-    let connector = service.connector_for_index(&args.service_type, &args.index, &args.set).await?;
-    let mut job = service.job_to_run(&connector).await?;
+    let connector = service
+        .connector_for_index(&args.service_type, &args.index, &args.set, &args.map, args.rebuild)
+        .await?;
+    let mut job = service.job_to_run(&connector, args.wanted_rebuild()).await?;
     let job_id = job.id.clone();
     let (progress, watcher) = watch::channel(Progress::default());
     let samples =
@@ -129,6 +138,7 @@ fn print(summary: &Summary, args: &SyncArgs, elapsed: Duration) -> Result<()> {
             "dead_letter_count": counters.dead_letters,
             "dead_letters": letters,
             "total_document_count": summary.report.as_ref().and_then(|report| report.total_documents),
+            "rebuilt": summary.rebuilt(),
             "seconds": elapsed.as_secs_f64(),
         }));
     }
@@ -150,6 +160,9 @@ fn print(summary: &Summary, args: &SyncArgs, elapsed: Duration) -> Result<()> {
     for letter in summary.report.iter().flat_map(|report| &report.dead_letters) {
         crate::print_line(&format!("  not written: {}: {}: {}", letter.id, letter.kind, letter.reason))?;
     }
+    if let Some(rebuilt) = summary.rebuilt() {
+        crate::print_line(&format!("{}{}", args.index, renamed(rebuilt)))?;
+    }
     match summary.status {
         JobStatus::Completed if args.dry_run => {
             crate::print_line("Nothing was changed. Run it again without --dry-run to do it.")
@@ -157,10 +170,25 @@ fn print(summary: &Summary, args: &SyncArgs, elapsed: Duration) -> Result<()> {
         JobStatus::Completed => {
             crate::print_line(&format!("\nNext: connectors search {} \"your words\"", args.index))
         }
+        JobStatus::Suspended if args.rebuild => crate::print_line(&format!(
+            "Interrupted. {} is as it was; run the same command again to rebuild it.",
+            args.index
+        )),
         JobStatus::Suspended => crate::print_line("Interrupted. Run the same command again to go on."),
         _ => {
             let error = summary.error.clone().context("the job ended without saying why")?;
             crate::print_line(&format!("\n{error}"))
         }
     }
+}
+
+/// ` is now an alias of the new index search-x-rebuild-…; the old one is deleted`
+fn renamed(rebuilt: &Value) -> String {
+    let new = rebuilt["index"].as_str().unwrap_or_default();
+    let old = match (rebuilt["replaced"].as_str(), rebuilt["kept"] == true) {
+        (Some(old), true) => format!("; the old one, {old}, is kept"),
+        (Some(_), false) => "; the old one is deleted".to_owned(),
+        (None, _) => String::new(),
+    };
+    format!(" is now an alias of the new index {new}{old}")
 }

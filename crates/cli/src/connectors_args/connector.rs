@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Subcommand};
 use connectors_protocol::cron::Schedule;
+use serde_json::Value;
 
-use super::{Output, key_value};
+use super::{Output, field_type, key_value};
 
 /// `connectors connector`.
 #[derive(Debug, Subcommand)]
@@ -34,6 +35,8 @@ pub enum ConnectorCommand {
     },
     /// Fill in the configuration fields of a connector
     Configure(ConfigureArgs),
+    /// Say which types fields get in the index, or show them
+    Mapping(MappingArgs),
     /// Say when syncs run by themselves, or show when they do
     Schedule(ScheduleArgs),
     /// Delete a connector and its jobs
@@ -73,6 +76,32 @@ pub struct ConfigureArgs {
     /// Do not ask the source whether the configuration works: it is reached from another machine only
     #[arg(long)]
     pub no_check: bool,
+
+    /// Output form
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `connectors connector mapping`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "An index gets these types when it is made, below those of its index template. One that is there keeps its types until it is\nrebuilt. TYPE is the name of a field type (date, keyword, text, long, double, boolean, ip, ...), or the field's mapping as JSON.\nDots lead to the fields of an object.\n\nExamples:\n  connectors connector mapping 7a6b                                        what is set\n  connectors connector mapping 7a6b --map created=date --map author.name=keyword\n  connectors connector mapping 7a6b --map 'day={\"type\": \"date\", \"format\": \"yyyy-MM-dd\"}'\n  connectors connector mapping 7a6b --unset created\n  connectors connector mapping 7a6b --file mapping.json\n  connectors job start -i 7a6b --rebuild --watch                           and make the index anew with it\n\nExample mapping.json, which may also be what GET /INDEX/_mapping prints:\n  {\"created\": \"date\", \"author.name\": \"keyword\", \"day\": {\"type\": \"date\", \"format\": \"yyyy-MM-dd\"}}"
+)]
+pub struct MappingArgs {
+    /// Connector id
+    pub connector_id: String,
+
+    /// Type of a field
+    #[arg(long, value_name = "FIELD=TYPE", value_parser = field_type, action = ArgAction::Append)]
+    pub map: Vec<(String, Value)>,
+
+    /// Take a field's type away: it is mapped as it would be without
+    #[arg(long, value_name = "FIELD", action = ArgAction::Append)]
+    pub unset: Vec<String>,
+
+    /// JSON file with types, which replace all that are set; --map adds to them
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
 
     /// Output form
     #[arg(short, long, value_enum, default_value_t)]
@@ -177,6 +206,10 @@ pub struct CreateArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub settings: SettingArgs,
+
+    /// Type of a field in the index: date, keyword, long, ... or the field's whole mapping as JSON
+    #[arg(long, value_name = "FIELD=TYPE", value_parser = field_type, action = ArgAction::Append)]
+    pub map: Vec<(String, Value)>,
 
     /// Add the connector with its API key to the configuration file of the service
     #[arg(long)]

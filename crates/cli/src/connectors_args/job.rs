@@ -57,7 +57,7 @@ pub enum JobCommand {
 /// `connectors job start`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  connectors job start -i 7a6b -t full\n  connectors job start -i 7a6b --watch     and follow it to its end"
+    after_help = "Examples:\n  connectors job start -i 7a6b -t full\n  connectors job start -i 7a6b --watch     and follow it to its end\n  connectors job start -i 7a6b --rebuild   with the types of `connectors connector mapping`"
 )]
 pub struct StartArgs {
     /// Connector id
@@ -67,6 +67,14 @@ pub struct StartArgs {
     /// Kind
     #[arg(short = 't', long, value_enum, ignore_case = true, default_value = "full")]
     pub job_type: JobKind,
+
+    /// Fill a new index and put it in the old one's place when it is complete, as `connectors sync --rebuild` does
+    #[arg(long)]
+    pub rebuild: bool,
+
+    /// Keep the old index of a rebuild, under the name it has behind the alias
+    #[arg(long, requires = "rebuild")]
+    pub keep_old: bool,
 
     /// Follow the job until it ends, as `job watch` does
     #[arg(short, long)]

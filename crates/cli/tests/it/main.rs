@@ -14,6 +14,7 @@ mod index;
 mod job;
 mod kinds;
 mod login;
+mod rebuild;
 mod reference;
 mod rules;
 mod service;

@@ -40,6 +40,9 @@ pub enum AliasAction {
     },
 }
 
+/// An index and its new aliases; none: the index is deleted.
+type Touched<'a> = (&'a Arc<Index>, Option<BTreeMap<String, Alias>>);
+
 /// 404 `aliases_not_found_exception`.
 pub fn missing(aliases: &[String]) -> ApiError {
     let names = aliases.join(",");
@@ -118,36 +121,56 @@ impl Cluster {
             return Err(error.clone());
         }
         check(&after)?;
-        let mut changed = Vec::new();
+        let mut touched: BTreeMap<&str, Touched<'_>> = BTreeMap::new();
+        for index in &removed {
+            touched.insert(index.name(), (index, None));
+        }
         for (name, aliases) in after {
             if let Some(index) = indexes.get(&name)
                 && index.settings().aliases != aliases
             {
-                changed.push((index, aliases));
+                touched.insert(index.name(), (index, Some(aliases)));
             }
         }
-        // Locked in order of names, so that no two changes wait for each other.
-        let locks: Vec<_> = changed.iter().map(|(index, _)| index.change()).collect();
-        let mut states = Vec::new();
-        for (index, aliases) in &changed {
-            let old = index.state();
-            let meta = IndexMeta { aliases: aliases.clone(), ..(*old.meta).clone() };
-            states.push((*index, IndexState { meta: Arc::new(meta), ..(*old).clone() }));
-        }
-        let values: Vec<(&str, Value)> =
-            states.iter().map(|(index, state)| (index.name(), saved(state))).collect();
-        let writes: Vec<_> = values.iter().map(|(name, value)| (INDEX, *name, Some(value))).collect();
-        self.store.meta_write(&writes)?;
-        for (index, state) in states {
-            index.replace_state(state);
-        }
-        drop(locks);
+        self.commit_aliases(touched.into_values().collect())?;
         drop(held);
-        if !removed.is_empty() {
-            self.delete(&removed)?;
-        }
+        let removed: BTreeMap<&str, &Arc<Index>> =
+            removed.iter().map(|index| (index.name(), index)).collect();
+        self.remove_files(removed.into_values())?;
         let failed = results.iter().any(|(_, error)| error.is_some());
         Ok(failed.then(|| results.into_iter().map(result).collect()))
+    }
+
+    /// Gives indexes their new aliases and takes those away that have none any more (`None`): in one commit, and in one
+    /// moment for everybody who looks a name up. A name that moves from one index to another always stands for one of them.
+    fn commit_aliases(&self, touched: Vec<Touched<'_>>) -> Result<()> {
+        // Locked in order of names, so that no two changes wait for each other.
+        let locks: Vec<_> = touched.iter().map(|(index, _)| index.change()).collect();
+        let mut states = Vec::new();
+        for (index, aliases) in touched {
+            let state = aliases.map(|aliases| {
+                let old = index.state();
+                let meta = IndexMeta { aliases, ..(*old.meta).clone() };
+                IndexState { meta: Arc::new(meta), ..(*old).clone() }
+            });
+            states.push((index, state));
+        }
+        let values: Vec<(&str, Option<Value>)> =
+            states.iter().map(|(index, state)| (index.name(), state.as_ref().map(saved))).collect();
+        let writes: Vec<_> = values.iter().map(|(name, value)| (INDEX, *name, value.as_ref())).collect();
+        self.store.meta_write(&writes)?;
+        self.set_indexes(|indexes| {
+            for (index, state) in states {
+                if let Some(state) = state {
+                    index.replace_state(state);
+                } else {
+                    index.mark_deleted();
+                    indexes.remove(index.name());
+                }
+            }
+        });
+        drop(locks);
+        Ok(())
     }
 
     /// Indexes of expressions that cannot be aliases.

@@ -223,7 +223,12 @@ impl Cluster {
                 all.remove(index.name());
             }
         });
-        for index in &indexes {
+        self.remove_files(&indexes)
+    }
+
+    /// Removes what indexes that are gone have on disk. Blocks.
+    pub(super) fn remove_files<'a>(&self, indexes: impl IntoIterator<Item = &'a Arc<Index>>) -> Result<()> {
+        for index in indexes {
             index.stop();
             self.store.drop_rows(index.rows())?;
             match std::fs::remove_dir_all(index.folder()) {

@@ -11,7 +11,7 @@ mod update;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 
 use axum::http::StatusCode;
@@ -125,6 +125,12 @@ impl Cluster {
     /// The node's ingest pipelines; definitions are saved in the section [`PIPELINE`] by whoever changes them.
     pub fn pipelines(&self) -> &Arc<Pipelines> {
         &self.pipelines
+    }
+
+    /// All indexes, with aliases that do not change as long as this is held: only to look names up, for creating and deleting
+    /// wait meanwhile. Whoever holds it must not ask for [`indexes`](Self::indexes) again.
+    fn names(&self) -> RwLockReadGuard<'_, Arc<BTreeMap<String, Arc<Index>>>> {
+        self.indexes.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set_indexes(&self, change: impl FnOnce(&mut BTreeMap<String, Arc<Index>>)) {

@@ -89,7 +89,7 @@ impl Cluster {
     /// # Errors
     /// 404 for names that do not exist, 400 for what cannot be a name.
     pub fn resolve(&self, expression: &str, options: IndicesOptions) -> Result<Vec<Resolved>> {
-        let indexes = self.indexes();
+        let indexes = self.names();
         let mut found = Found::new();
         let parts: Vec<&str> = expression.split(',').filter(|part| !part.is_empty()).collect();
         let parts = if parts.is_empty() { vec!["*"] } else { parts };
@@ -132,7 +132,7 @@ impl Cluster {
     /// The indexes and aliases a pattern stands for, by name.
     pub fn names_like(&self, pattern: &str, options: IndicesOptions) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
-        for (name, index) in self.indexes().iter() {
+        for (name, index) in self.names().iter() {
             let meta = index.settings();
             if simple_match(pattern, name) && shows(pattern, name, meta.hidden(), options) {
                 names.insert(name.clone());
@@ -150,7 +150,7 @@ impl Cluster {
     /// # Errors
     /// 404 when it does not exist, 400 for an alias of several indexes.
     pub fn single(&self, target: &str) -> Result<Arc<Index>> {
-        let indexes = self.indexes();
+        let indexes = self.names();
         if let Some(index) = indexes.get(target) {
             return Ok(index.clone());
         }
@@ -171,7 +171,7 @@ impl Cluster {
     /// # Errors
     /// 400 for an alias without write index, 404 when only an alias is allowed.
     pub fn existing_write_target(&self, target: &str, require_alias: bool) -> Result<Option<Arc<Index>>> {
-        let indexes = self.indexes();
+        let indexes = self.names();
         if let Some(index) = indexes.get(target) {
             return if require_alias { Err(no_alias(target)) } else { Ok(Some(index.clone())) };
         }

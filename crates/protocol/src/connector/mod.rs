@@ -19,6 +19,7 @@ pub use updates::{JOB_NOT_FOUND, SourceDefinition, SyncStartError, UNKNOWN_ERROR
 use crate::Extra;
 use crate::configuration::RawConfiguration;
 use crate::filtering::Filtering;
+use crate::index_mapping::IndexMapping;
 use crate::lenient::null_as_default;
 use crate::pipeline::Pipeline;
 use crate::sync_job::JobStatus;
@@ -47,6 +48,10 @@ pub struct ConnectorDocument {
     /// Sync rules, active and draft, one entry for each domain.
     #[serde(deserialize_with = "null_as_default")]
     pub filtering: Filtering,
+    /// Types that a user gave fields of the content index, for when it is made. A field of ours: others keep it and do not
+    /// read it, for the mapping of the connectors' index leaves out what it does not know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index_mapping: Option<IndexMapping>,
     /// Content index.
     pub index_name: Option<String>,
     /// Whether Elastic runs the connector.

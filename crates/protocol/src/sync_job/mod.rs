@@ -247,6 +247,10 @@ pub struct SyncJobDocument {
     /// field and do not read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Value>,
+    /// The index is to be made anew, and to take the old one's place when it is complete. Other implementations keep the
+    /// field, do not read it, and run a full sync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebuild: Option<Rebuild>,
     /// Which claim the run belongs to (see [`SyncJobDocument::claim`]): a service whose token is no longer here has lost
     /// the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -278,6 +282,14 @@ impl fmt::Debug for JobConnector {
             .field("configuration", &self.configuration)
             .finish_non_exhaustive()
     }
+}
+
+/// How an index is made anew by a job.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rebuild {
+    /// The old index stays when the new one has taken its name.
+    pub keep_old: bool,
 }
 
 /// A connector without a content index cannot have jobs.
@@ -331,6 +343,7 @@ impl SyncJobDocument {
             trigger_method,
             worker_hostname: None,
             checkpoint: None,
+            rebuild: None,
             claim_token: None,
             extra: Extra::default(),
         })

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use connectors_protocol::configuration::RawConfiguration;
+use connectors_protocol::index_mapping::IndexMapping;
 use connectors_protocol::language;
 use connectors_sdk::{Registry, SourceDescriptor};
 use connectors_service::config::ConnectorEntry;
@@ -45,6 +46,8 @@ pub async fn run(service: &Service, registry: &Registry, args: &CreateArgs) -> R
         }
         None => String::new(),
     };
+    let mut mapping = IndexMapping::default();
+    mapping.set_all(&args.map)?;
     let form = completed(descriptor, &RawConfiguration::default());
     let configuration = if asks {
         ask_until_it_works(service, descriptor, form, false, !args.no_check).await?
@@ -64,6 +67,7 @@ pub async fn run(service: &Service, registry: &Registry, args: &CreateArgs) -> R
             is_native: args.native,
             from_index: args.from_index,
             configuration,
+            mapping,
             ask_source: !args.no_check,
         })
         .await?;

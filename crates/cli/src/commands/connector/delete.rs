@@ -7,6 +7,7 @@ use connectors_protocol::sync_job::JobType;
 use connectors_service::Service;
 use serde_json::json;
 
+use crate::commands::index::delete_behind;
 use crate::connectors_args::{DeleteConnectorArgs, Output};
 use crate::progress::number;
 use crate::prompt;
@@ -52,7 +53,7 @@ pub async fn run(
     connectors.delete(&connector.id).await?;
     let deleted_jobs = jobs.delete_of(&connector.id).await?;
     let index_deleted = match documents {
-        Some((index, _)) => target.client.delete_index(index).await?,
+        Some((index, _)) => delete_behind(&target.client, index).await?,
         None => false,
     };
     if let Err(error) = service.forget(&connector).await {

@@ -3,6 +3,7 @@
 mod configure;
 mod create;
 mod delete;
+mod mapping;
 mod schedule;
 mod show;
 
@@ -31,6 +32,7 @@ pub async fn run(
         ConnectorCommand::Create(args) => create::run(service, registry, args).await,
         ConnectorCommand::Show { connector_id, output } => show::run(service, connector_id, *output).await,
         ConnectorCommand::Configure(args) => configure::run(service, args).await,
+        ConnectorCommand::Mapping(args) => mapping::run(service, args).await,
         ConnectorCommand::Schedule(args) => schedule::run(service, &index, args).await,
         ConnectorCommand::Delete(args) => delete::run(target, service, &index, args).await,
     }

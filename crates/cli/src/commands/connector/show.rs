@@ -36,6 +36,10 @@ pub async fn run(service: &Service, id: &str, output: Output) -> Result<()> {
         .map(|(key, field)| vec![key.clone(), plain(&field["value"]), plain(&field["label"])])
         .collect();
     table(&["FIELD", "VALUE", "LABEL"], &rows)?;
+    if let Some(mapping) = &connector.document.index_mapping {
+        crate::print_line("\ntypes of fields in the index")?;
+        super::mapping::print(mapping)?;
+    }
     crate::print_line("\nscheduling")?;
     schedule::print(&connector.document, 1)?;
     let rules = &shown["sync_rules"];
@@ -82,6 +86,7 @@ fn shown(connector: &Stored<ConnectorDocument>, descriptor: Option<&SourceDescri
         "last_deleted_document_count": document.last_deleted_document_count,
         "api_key_id": document.api_key_id,
         "pipeline": document.pipeline,
+        "index_mapping": document.index_mapping,
         "features": document.features,
         "configuration": configuration,
         "scheduling": scheduling,
