@@ -38,7 +38,7 @@ impl IdKinds {
 /// the reason and not written.
 pub(super) fn from_bson(
     raw: &RawDocument,
-    decoder: &Decoder,
+    decoder: Decoder,
     kinds: &mut IdKinds,
 ) -> Result<Document, SourceError> {
     let id = raw.get("_id").map_err(|error| {
@@ -66,7 +66,7 @@ pub(super) fn from_bson(
 }
 
 /// The id as text, the same for the same id in every sync. See the table in `README.md`.
-pub(super) fn id_text(id: RawBsonRef<'_>, decoder: &Decoder) -> Result<String, SourceError> {
+pub(super) fn id_text(id: RawBsonRef<'_>, decoder: Decoder) -> Result<String, SourceError> {
     Ok(match id {
         // An empty id would be none.
         RawBsonRef::String(text) if !text.is_empty() => text.to_owned(),

@@ -181,13 +181,22 @@ impl MongoSource {
         };
         let mut batches: Batches =
             opened.map_err(|error| connection.explain(OPERATION, Moment::Opening, &error))?;
-        let mut outbox = Outbox::new(&self.settings.decoder, sink);
+        let mut outbox = Outbox::new(self.settings.decoder, sink);
         let mut partial = false;
         while let Some(batch) = batches.next().await {
-            let batch = batch.map_err(|error| match error {
-                BatchError::Driver(error) => connection.explain(OPERATION, Moment::Reading, &error),
-                BatchError::Stopped(reason) => SourceError::new(ErrorKind::Incomplete, OPERATION, reason),
-            })?;
+            let batch = match batch {
+                Ok(batch) => batch,
+                Err(error) => {
+                    // What was read is synced all the same.
+                    outbox.flush().await?;
+                    return Err(match error {
+                        BatchError::Driver(error) => connection.explain(OPERATION, Moment::Reading, &error),
+                        BatchError::Stopped(reason) => {
+                            SourceError::new(ErrorKind::Incomplete, OPERATION, reason)
+                        }
+                    });
+                }
+            };
             partial |= client::is_partial(batch.as_raw_document());
             outbox.documents(&batch, |_| ()).await?;
         }
@@ -244,9 +253,13 @@ impl MongoSource {
                 }
             }
             self.look_up(connection, &mut stream, changed, query, sink).await?;
-            sink.send_all(self.cursor(answer.token)?.into_iter().map(Message::Checkpoint).collect()).await?;
-            // The cursor is right wherever it stands; the rest is for the next sync.
-            if answer.is_last || quiet == PATIENCE {
+            // The cursor is right wherever it stands; what may be left is for the next sync.
+            let ends = answer.is_last || quiet == PATIENCE;
+            if ends || quiet == 0 {
+                let cursor = self.cursor(answer.token)?;
+                sink.send_all(cursor.into_iter().map(Message::Checkpoint).collect()).await?;
+            }
+            if ends {
                 return Ok(());
             }
         }
@@ -275,7 +288,7 @@ impl MongoSource {
         let failed = |error: mongodb::error::Error| connection.explain(OPERATION, Moment::Reading, &error);
         let mut cursor = connection.look_up(filter, query.options.clone(), session).await.map_err(failed)?;
         let mut answers = cursor.stream(session);
-        let mut outbox = Outbox::new(&self.settings.decoder, sink);
+        let mut outbox = Outbox::new(self.settings.decoder, sink);
         let mut complete = false;
         while let Some(batch) = answers.next().await {
             let batch = batch.map_err(failed)?;
@@ -303,7 +316,7 @@ impl MongoSource {
             SourceError::new(ErrorKind::InvalidData, "read what changed", "an id is not valid BSON")
                 .with_source(error)
         })?;
-        document::id_text(raw.as_raw_bson_ref(), &self.settings.decoder)
+        document::id_text(raw.as_raw_bson_ref(), self.settings.decoder)
     }
 }
 
@@ -446,7 +459,7 @@ fn listed(names: &[String]) -> String {
 
 /// Documents on their way to the sync engine.
 struct Outbox<'a> {
-    decoder: &'a Decoder,
+    decoder: Decoder,
     sink: &'a Sink,
     messages: Vec<Message>,
     bytes: usize,
@@ -454,7 +467,7 @@ struct Outbox<'a> {
 }
 
 impl<'a> Outbox<'a> {
-    fn new(decoder: &'a Decoder, sink: &'a Sink) -> Self {
+    fn new(decoder: Decoder, sink: &'a Sink) -> Self {
         Self { decoder, sink, messages: Vec::with_capacity(BATCH), bytes: 0, kinds: IdKinds::default() }
     }
 

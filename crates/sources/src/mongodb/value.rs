@@ -135,11 +135,11 @@ pub(super) struct Decoder {
 
 impl Decoder {
     /// The fields of a whole document, without `_id`.
-    pub(super) fn fields(&self, document: &RawDocument) -> Result<Map<String, Value>, Problem> {
+    pub(super) fn fields(self, document: &RawDocument) -> Result<Map<String, Value>, Problem> {
         self.object(document, 0)
     }
 
-    fn object(&self, document: &RawDocument, depth: usize) -> Result<Map<String, Value>, Problem> {
+    fn object(self, document: &RawDocument, depth: usize) -> Result<Map<String, Value>, Problem> {
         if depth > MAX_DEPTH {
             return Err(Problem::new(format!("it is nested deeper than {MAX_DEPTH} levels")));
         }
@@ -177,7 +177,7 @@ impl Decoder {
         Ok(fields)
     }
 
-    fn array(&self, array: &RawArray, depth: usize) -> Result<Value, Problem> {
+    fn array(self, array: &RawArray, depth: usize) -> Result<Value, Problem> {
         if depth > MAX_DEPTH {
             return Err(Problem::new(format!("it is nested deeper than {MAX_DEPTH} levels")));
         }
@@ -197,7 +197,7 @@ impl Decoder {
         Ok(Value::Array(items))
     }
 
-    fn value(&self, value: RawBsonRef<'_>, depth: usize) -> Result<Value, Problem> {
+    fn value(self, value: RawBsonRef<'_>, depth: usize) -> Result<Value, Problem> {
         Ok(match value {
             RawBsonRef::String(text) | RawBsonRef::Symbol(text) | RawBsonRef::JavaScriptCode(text) => {
                 Value::String(text.to_owned())
@@ -228,7 +228,7 @@ impl Decoder {
     }
 
     /// Text for binary data: UUIDs as such, base64 for all others.
-    pub(super) fn binary(&self, binary: RawBinaryRef<'_>) -> String {
+    pub(super) fn binary(self, binary: RawBinaryRef<'_>) -> String {
         let uuid = <[u8; 16]>::try_from(binary.bytes).ok().and_then(|bytes| match binary.subtype {
             BinarySubtype::Uuid => Some(uuid::Uuid::from_bytes(bytes)),
             BinarySubtype::UuidOld => {

@@ -22,7 +22,7 @@ fn fields(document: &Document) -> Map<String, Value> {
     PLAIN.fields(&raw(document)).unwrap()
 }
 
-fn value(decoder: &Decoder, value: impl Into<Bson>) -> Value {
+fn value(decoder: Decoder, value: impl Into<Bson>) -> Value {
     decoder.fields(&raw(&doc! {"v": value.into()})).unwrap()["v"].clone()
 }
 
@@ -84,13 +84,13 @@ fn every_type_has_its_form() {
             json!({"$ref": "users", "$id": oid.to_hex(), "$db": "d"}),
         ),
     ] {
-        assert_eq!(value(&PLAIN, bson.clone()), expected, "{bson:?}");
+        assert_eq!(value(PLAIN, bson.clone()), expected, "{bson:?}");
     }
     let pointer: Bson =
         serde_json::from_value(json!({"$dbPointer": {"$ref": "d.users", "$id": {"$oid": oid.to_hex()}}}))
             .unwrap();
     assert!(matches!(pointer, Bson::DbPointer(_)));
-    assert_eq!(value(&PLAIN, pointer), json!({"$ref": "d.users", "$id": oid.to_hex()}));
+    assert_eq!(value(PLAIN, pointer), json!({"$ref": "d.users", "$id": oid.to_hex()}));
 }
 
 #[test]
@@ -101,10 +101,10 @@ fn legacy_uuids_are_read_in_the_order_their_driver_wrote_them() {
     {
         let decoder = Decoder { legacy_uuids: Some(representation), ..PLAIN };
         let stored = Binary::from_uuid_with_representation(uuid, representation);
-        assert_eq!(value(&decoder, stored), uuid.to_string(), "{representation:?}");
+        assert_eq!(value(decoder, stored), uuid.to_string(), "{representation:?}");
     }
     let standard = Decoder { legacy_uuids: Some(UuidRepresentation::Standard), ..PLAIN };
-    assert_eq!(value(&standard, binary(BinarySubtype::UuidOld, &uuid.bytes())), uuid.to_string());
+    assert_eq!(value(standard, binary(BinarySubtype::UuidOld, &uuid.bytes())), uuid.to_string());
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn decimals_are_numbers_only_without_loss() {
         ("Infinity", Value::Null),
         ("-Infinity", Value::Null),
     ] {
-        assert_eq!(value(&PLAIN, decimal(text)), expected, "{text}");
+        assert_eq!(value(PLAIN, decimal(text)), expected, "{text}");
     }
 }
 
@@ -250,7 +250,7 @@ fn ids_are_texts_that_stay() {
         (Bson::MinKey, r#"{"$minKey":1}"#),
     ] {
         let document = raw(&doc! {"_id": id.clone(), "x": 1});
-        let document = document::from_bson(&document, &PLAIN, &mut IdKinds::default()).unwrap();
+        let document = document::from_bson(&document, PLAIN, &mut IdKinds::default()).unwrap();
         assert_eq!(document.id, expected, "{id:?}");
         assert_eq!((document.timestamp, Value::Object(document.fields)), (None, json!({"x": 1})));
     }
@@ -261,7 +261,7 @@ fn ids_that_read_the_same_are_noticed() {
     let ambiguous = |ids: &[Bson]| {
         let mut kinds = IdKinds::default();
         for id in ids {
-            document::from_bson(&raw(&doc! {"_id": id.clone()}), &PLAIN, &mut kinds).unwrap();
+            document::from_bson(&raw(&doc! {"_id": id.clone()}), PLAIN, &mut kinds).unwrap();
         }
         kinds.are_ambiguous()
     };
@@ -276,13 +276,13 @@ fn ids_that_read_the_same_are_noticed() {
 #[tokio::test]
 async fn a_document_that_cannot_be_had_is_told_with_its_reason() {
     let late = raw(&doc! {"_id": 1, "d": DateTime::MAX});
-    let document = document::from_bson(&late, &PLAIN, &mut IdKinds::default()).unwrap();
+    let document = document::from_bson(&late, PLAIN, &mut IdKinds::default()).unwrap();
     assert!(document.id == "1" && document.fields.is_empty());
     let error = document.download.unwrap().run().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidData);
     assert!(error.to_string().contains("1: field d: the date"), "{error}");
 
-    let without = document::from_bson(&raw(&doc! {"x": 1}), &PLAIN, &mut IdKinds::default()).unwrap_err();
+    let without = document::from_bson(&raw(&doc! {"x": 1}), PLAIN, &mut IdKinds::default()).unwrap_err();
     assert_eq!(without.kind(), ErrorKind::Config);
     assert!(without.to_string().contains("keep `_id`"), "{without}");
 }
