@@ -1,6 +1,8 @@
 //! The parts of the source that need no server. Those that do are in `tests/it/mongodb.rs`.
 
 mod rules;
+mod scripted;
+mod server;
 mod values;
 
 use std::time::Duration;
