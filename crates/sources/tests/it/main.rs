@@ -1,5 +1,9 @@
 //! What every registered source must do, whatever it reads. A source without a fixture fails the suite.
 
+#[cfg(feature = "mongodb")]
+mod mongodb;
+
+use std::any::Any;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +21,15 @@ use tempfile::TempDir;
 struct Fixture {
     values: Vec<(&'static str, String)>,
     /// Lives as long as the system.
-    _system: TempDir,
+    _system: Box<dyn Any>,
+}
+
+/// Sources that read from a server, and the environment variable that says where it is. Without it they are left out.
+const NEED_A_SERVER: &[(&str, &str)] = &[("mongodb", "CONNECTORS_TEST_MONGODB")];
+
+fn has_fixture(service_type: &str) -> bool {
+    let needed = NEED_A_SERVER.iter().find(|(needing, _)| *needing == service_type);
+    needed.is_none_or(|(_, variable)| std::env::var_os(variable).is_some())
 }
 
 fn fixture(service_type: &str) -> Fixture {
@@ -28,8 +40,10 @@ fn fixture(service_type: &str) -> Fixture {
                 std::fs::write(system.path().join(format!("{index}.txt")), format!("text {index}")).unwrap();
             }
             let directory = system.path().to_str().unwrap().to_owned();
-            Fixture { values: vec![("directory", directory)], _system: system }
+            Fixture { values: vec![("directory", directory)], _system: Box::new(system) }
         }
+        #[cfg(feature = "mongodb")]
+        "mongodb" => mongodb::fixture::start(),
         other => panic!("the source {other} has no fixture"),
     }
 }
@@ -45,7 +59,7 @@ fn sources() -> Vec<(Arc<SourceDescriptor>, RawConfiguration, Fixture)> {
         }
         (source.clone(), stored, fixture)
     };
-    registry.iter().map(with_fixture).collect()
+    registry.iter().filter(|source| has_fixture(&source.service_type)).map(with_fixture).collect()
 }
 
 fn create(
