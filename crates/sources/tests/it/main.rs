@@ -1,5 +1,8 @@
 //! What every registered source must do, whatever it reads. A source without a fixture fails the suite.
 
+#[cfg(feature = "mysql")]
+mod mysql;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +15,9 @@ use connectors_sdk::{
 };
 use connectors_sources::registry;
 use tempfile::TempDir;
+
+/// Sources whose fixture needs a server: they take part where this variable of the environment says where it is.
+const NEED_A_SERVER: &[(&str, &str)] = &[("mysql", "CONNECTORS_TEST_MYSQL")];
 
 /// A third-party system with at least 300 documents, and the values of the configuration that leads to it.
 struct Fixture {
@@ -30,6 +36,8 @@ fn fixture(service_type: &str) -> Fixture {
             let directory = system.path().to_str().unwrap().to_owned();
             Fixture { values: vec![("directory", directory)], _system: system }
         }
+        #[cfg(feature = "mysql")]
+        "mysql" => mysql::fixture(),
         other => panic!("the source {other} has no fixture"),
     }
 }
@@ -45,7 +53,12 @@ fn sources() -> Vec<(Arc<SourceDescriptor>, RawConfiguration, Fixture)> {
         }
         (source.clone(), stored, fixture)
     };
-    registry.iter().map(with_fixture).collect()
+    registry.iter().filter(|source| has_its_server(&source.service_type)).map(with_fixture).collect()
+}
+
+fn has_its_server(service_type: &str) -> bool {
+    let needed = NEED_A_SERVER.iter().find(|(source, _)| *source == service_type);
+    needed.is_none_or(|(_, variable)| std::env::var_os(variable).is_some())
 }
 
 fn create(
