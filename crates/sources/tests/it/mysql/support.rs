@@ -49,14 +49,17 @@ impl Db {
             password: opts.pass().unwrap_or_default().to_owned(),
         };
         let mut conn = Conn::from_url(url).await.unwrap();
-        conn.query_drop(format!("DROP DATABASE IF EXISTS `{}`", db.name)).await.unwrap();
-        conn.query_drop(format!("CREATE DATABASE `{}`", db.name)).await.unwrap();
+        conn.query_drop(format!("CREATE DATABASE {} CHARACTER SET utf8mb4", db.quoted())).await.unwrap();
         db
+    }
+
+    fn quoted(&self) -> String {
+        format!("`{}`", self.name.replace('`', "``"))
     }
 
     pub(super) async fn conn(&self) -> Conn {
         let mut conn = Conn::from_url(&self.url).await.unwrap();
-        conn.query_drop(format!("USE `{}`", self.name)).await.unwrap();
+        conn.query_drop(format!("USE {}", self.quoted())).await.unwrap();
         conn
     }
 
@@ -112,6 +115,18 @@ impl Db {
     }
 }
 
+impl Drop for Db {
+    fn drop(&mut self) {
+        let (url, statement) = (self.url.clone(), format!("DROP DATABASE IF EXISTS {}", self.quoted()));
+        // A test may have taken its server away.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async { Conn::from_url(url).await?.query_drop(statement).await })
+        });
+        _ = dropped.join();
+    }
+}
+
 /// What a source sent.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
@@ -156,7 +171,7 @@ pub(super) enum Ask<'a> {
     Changes(Option<&'a Value>),
 }
 
-/// Lists the source; after `pause` documents nothing is received until `action` is done.
+/// Lists the source; after `pause` documents `action` begins, and until it is done messages are received slowly.
 pub(super) async fn listen(
     source: &dyn DataSource,
     ask: Ask<'_>,
@@ -174,20 +189,25 @@ pub(super) async fn listen(
     };
     let receive = async {
         let mut sent = Sent::default();
-        let mut action = Some(action);
+        let mut action = std::pin::pin!(action);
+        let mut acted = false;
         while let Some(envelope) = inbox.receive().await {
             for message in envelope.open() {
                 sent.take(message);
             }
-            if sent.documents.len() >= pause
-                && let Some(action) = action.take()
-            {
-                action.await;
+            if sent.documents.len() >= pause && !acted {
+                tokio::select! {
+                    () = &mut action => acted = true,
+                    () = tokio::time::sleep(Duration::from_millis(50)) => {}
+                }
             }
         }
+        assert!(acted || pause == usize::MAX, "the listing ended before anything happened");
         sent
     };
-    let (result, sent) = tokio::join!(send, receive);
+    let both = async { tokio::join!(send, receive) };
+    let (result, sent) =
+        tokio::time::timeout(Duration::from_secs(120), both).await.expect("it takes too long");
     (sent, result)
 }
 
