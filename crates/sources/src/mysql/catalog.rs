@@ -26,6 +26,8 @@ pub(super) struct Column {
     pub charset: Option<String>,
     /// Whether it holds JSON though its type is text (MariaDB).
     pub json: bool,
+    /// Whether it is kept compressed (MariaDB), which the binary log's readers do not understand.
+    pub compressed: bool,
     /// Whether `SELECT *` shows it.
     pub visible: bool,
     /// Whether the account may read it.
@@ -206,6 +208,7 @@ fn column(row: &Row) -> Column {
         digits: precision.zip(scale),
         charset: field(row, 7),
         json: false,
+        compressed: text(3).to_ascii_lowercase().contains(" compressed"),
         visible: !text(8).to_ascii_uppercase().contains("INVISIBLE"),
         readable: text(9).to_ascii_lowercase().contains("select"),
     }

@@ -27,6 +27,7 @@ enum Token {
 /// Understands a statement.
 pub(super) fn understand(text: &str) -> Statement {
     let tokens = tokens(text);
+    let tokens = without_settings(&tokens);
     let words: Vec<&str> = tokens
         .iter()
         .map_while(|token| if let Token::Word(word, _) = token { Some(word.as_str()) } else { None })
@@ -66,6 +67,18 @@ pub(super) fn understand(text: &str) -> Statement {
         }
         ["INSERT" | "UPDATE" | "DELETE" | "REPLACE" | "LOAD" | "WITH", ..] => Statement::Writes,
         _ => Statement::Other,
+    }
+}
+
+/// MariaDB logs `SET STATEMENT variable = value FOR …` with the statement.
+fn without_settings(tokens: &[Token]) -> &[Token] {
+    let is = |token: &Token, expected: &str| matches!(token, Token::Word(word, _) if word == expected);
+    match tokens {
+        [first, second, rest @ ..] if is(first, "SET") && is(second, "STATEMENT") => {
+            let statement = rest.iter().position(|token| is(token, "FOR")).map(|at| &rest[at + 1..]);
+            statement.unwrap_or_default()
+        }
+        _ => tokens,
     }
 }
 
@@ -197,6 +210,9 @@ mod tests {
             ("CREATE INDEX i ON t (a)", Statement::Other),
             ("INSERT INTO t VALUES (1)", Statement::Writes),
             ("update t set a = 1", Statement::Writes),
+            ("SET STATEMENT sql_mode = '', x = 1 FOR TRUNCATE t", changes("emptied", &[("", "t")])),
+            ("SET STATEMENT binlog_format = 'STATEMENT' FOR UPDATE t SET a = 1", Statement::Writes),
+            ("SET @x = 1", Statement::Other),
             ("GRANT SELECT ON t TO u", Statement::Other),
             ("# only a comment", Statement::Other),
             ("", Statement::Other),

@@ -145,16 +145,21 @@ async fn translated(
     for (at, &column) in table.key.iter().enumerate() {
         let column = &table.columns[column];
         let Some(charset) = column.charset.as_deref().filter(|_| keys::is_foreign(column)) else { continue };
-        // The name of a character set is one of the server's own.
-        let expression = format!("CONVERT(CAST(? AS BINARY) USING {charset})");
+        // The name of a character set is one of the server's own. In hexadecimal digits no byte is taken for a bad character.
+        let expression = format!("CONVERT(UNHEX(?) USING {charset})");
         let statement = format!("SELECT {}", vec![expression; keys.len()].join(", "));
-        let values = keys.iter().map(|key| key[at].clone()).collect();
+        let values = keys.iter().map(|key| hexadecimal(&key[at])).collect();
         let row: Option<Row> = session.conn.exec_first(statement, Params::Positional(values)).await?;
         for (key, text) in keys.iter_mut().zip(row.map(Row::unwrap).unwrap_or_default()) {
             key[at] = text;
         }
     }
     Ok(keys)
+}
+
+fn hexadecimal(text: &Value) -> Value {
+    let Value::Bytes(bytes) = text else { return text.clone() };
+    Value::Bytes(bytes.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect())
 }
 
 /// The rows with these keys, now, and deletions of what is not there any more.

@@ -13,10 +13,12 @@ use crate::shared::sql::id::row_id;
 
 /// Whether changes of this table can be followed: its rows have a key, and the log's form of its values is understood.
 pub(super) fn is_followed(table: &Table) -> bool {
-    table.paged && table.key.iter().all(|&index| kind(&table.columns[index]).is_some())
+    table.paged
+        && table.key.iter().all(|&index| kind(&table.columns[index]).is_some())
+        && !table.columns.iter().any(|column| column.compressed)
 }
 
-/// What the values of a key's column mean.
+/// What the values of a key's column mean. TIME is not among them: the driver misreads negative ones with a fraction.
 fn kind(column: &Column) -> Option<Kind> {
     Some(match column.data_type.as_str() {
         "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" => Kind::Text,
@@ -25,7 +27,6 @@ fn kind(column: &Column) -> Option<Kind> {
         "date" => Kind::Date,
         "datetime" => Kind::DateTime,
         "timestamp" => Kind::Timestamp,
-        "time" => Kind::Time,
         "year" => Kind::Integer,
         _ if column.is_integer() => Kind::Integer,
         _ => return None,
@@ -61,7 +62,7 @@ pub(super) fn of_log(column: &Column, value: &BinlogValue<'_>) -> Option<Value> 
         (Kind::Text | Kind::Bytes, Value::Bytes(_)) => value.clone(),
         (Kind::Timestamp, Value::Bytes(text)) => timestamp(std::str::from_utf8(text).ok()?)?,
         (Kind::Timestamp, Value::Int(seconds)) => timestamp(&seconds.to_string())?,
-        (Kind::Date | Kind::DateTime, Value::Date(..)) | (Kind::Time, Value::Time(..)) => value.clone(),
+        (Kind::Date | Kind::DateTime, Value::Date(..)) => value.clone(),
         _ => return None,
     })
 }
@@ -166,7 +167,6 @@ mod tests {
             (column("timestamp"), bytes("86400"), Value::Date(1970, 1, 2, 0, 0, 0, 0)),
             (column("timestamp"), bytes("86400.000005"), Value::Date(1970, 1, 2, 0, 0, 0, 5)),
             (column("timestamp"), Value::Int(0), Value::Date(0, 0, 0, 0, 0, 0, 0)),
-            (column("time"), Value::Time(true, 0, 1, 2, 3, 0), Value::Time(true, 0, 1, 2, 3, 0)),
         ] {
             let of_column = of_log(&column, &BinlogValue::Value(value.clone()));
             assert_eq!(of_column, Some(expected), "{} {value:?}", column.data_type);

@@ -200,7 +200,13 @@ impl Tracker {
         let after = columns(rows.columns_after_image().map(|bits| bits.iter().by_vals()));
         let pending = self.pending.entry(table.name.clone()).or_default();
         let known = pending.len();
-        for row in rows.rows(map) {
+        let mut images = rows.rows(map);
+        loop {
+            // The driver panics at some values it does not expect; the log is not worth a service.
+            let next = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| images.next()));
+            let next =
+                next.map_err(|_| lost(format!("the driver cannot read a row of the table {}", table.name)))?;
+            let Some(row) = next else { break };
             let (old, new) = row.map_err(|error| {
                 lost(format!("a row of the table {} cannot be read: {error}", table.name))
             })?;

@@ -253,7 +253,12 @@ impl Worker {
             Some(session) => session,
             None => self.reader.client.connect().await?,
         };
-        let ended = self.attempt_on(&mut session, work, progress).await;
+        let ended = loop {
+            match self.attempt_on(&mut session, work, progress).await {
+                Ok(()) if progress.stale => {}
+                ended => break ended,
+            }
+        };
         // A connection that is lost, or holds the rest of a result that nobody wants, is not used again.
         if matches!(&ended, Ok(()) | Err(Failure::Server(Error::Server(_)))) {
             self.session = Some(session);

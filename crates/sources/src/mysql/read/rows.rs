@@ -28,9 +28,12 @@ const PAGE_BYTES: u64 = 64 << 20;
 const COMPARED: usize = 1_000_000;
 
 /// Ends the locks of statements: a transaction keeps what it read from being altered, and whoever waits to alter it keeps all
-/// others from reading. The snapshot stays.
+/// others from reading. The snapshot stays. MariaDB does not do it while its binary log is on.
 const SAVEPOINT: &str = "SAVEPOINT connectors";
 const RELEASE: &str = "ROLLBACK TO SAVEPOINT connectors";
+
+/// How long a snapshot may keep tables from being altered where its locks end with it alone (MariaDB).
+const MAX_SNAPSHOT: Duration = Duration::from_secs(5);
 
 /// Messages on their way to the sync engine.
 pub(in super::super) struct Batch<'a> {
@@ -118,7 +121,7 @@ struct Rows {
 }
 
 impl Reader {
-    /// Reads a range of a table page by page.
+    /// Reads a range of a table page by page, to its end or until the snapshot has to be a new one.
     pub(super) async fn pages(
         &self,
         session: &mut Session,
@@ -126,6 +129,7 @@ impl Reader {
         range: KeyRange,
         progress: &mut Progress,
     ) -> Result<(), Failure> {
+        let began = Instant::now();
         let key = positions(&table.selected(), &table.key);
         loop {
             let limit = (PAGE_BYTES / progress.row_bytes.max(1)).clamp(1, self.page_rows);
@@ -159,6 +163,10 @@ impl Reader {
             progress.row_bytes = rows.bytes / rows.count.max(1);
             progress.after = Some(last);
             progress.failures = 0;
+            if session.flavor.mariadb && began.elapsed() > MAX_SNAPSHOT {
+                progress.stale = true;
+                return Ok(());
+            }
         }
     }
 

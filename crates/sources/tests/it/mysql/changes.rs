@@ -64,7 +64,6 @@ async fn keys_of_every_kind_are_followed() {
         ("day", "k DATE", "'2026-02-03'"),
         ("moment", "k DATETIME(6)", "'2026-02-03 04:05:06.000007'"),
         ("instant", "k TIMESTAMP(3)", "'2026-02-03 04:05:06.007'"),
-        ("span", "k TIME(2)", "'-26:01:02.25'"),
         ("age", "k YEAR", "2026"),
         ("pair", "a INT, k VARCHAR(9)", "7, 'x_y'"),
     ] {
@@ -75,7 +74,7 @@ async fn keys_of_every_kind_are_followed() {
     }
     let source = db.source(&[]);
     let full = all(&*source).await;
-    assert_eq!(full.documents.len(), 18);
+    assert_eq!(full.documents.len(), 17);
     let mut cursor = full.cursor().unwrap().clone();
     let tables: Vec<String> = full.partitions.clone();
     for table in &tables {
@@ -98,10 +97,10 @@ async fn keys_of_every_kind_are_followed() {
 #[ignore = "needs tests/backends/mariadb"]
 async fn values_come_the_same_way_as_in_a_full_sync() {
     let db = Db::new("changed_values").await;
-    db.run("CREATE TABLE t (k INT PRIMARY KEY, j JSON, g POINT, u UUID, i INET6, e ENUM('a','b'), s SET('x','y'), b BIT(9), f FLOAT, z DECIMAL(30,4), d DATETIME(3), y BLOB, x TIME, w LONGTEXT, c VARCHAR(90) COMPRESSED)").await;
+    db.run("CREATE TABLE t (k INT PRIMARY KEY, j JSON, g POINT, u UUID, i INET6, e ENUM('a','b'), s SET('x','y'), b BIT(9), f FLOAT, z DECIMAL(30,4), d DATETIME(3), y BLOB, x TIME, w LONGTEXT)").await;
     let source = db.source(&[]);
     let mut cursor = all(&*source).await.cursor().unwrap().clone();
-    db.run("INSERT INTO t VALUES (1, '[1]', POINT(1,2), UUID(), '::2', 'b', 'x,y', 300, 1.5, 12345678901234567890.5, NOW(3), X'ff', '10:11:12', REPEAT('w', 5000000), 'packed')").await;
+    db.run("INSERT INTO t VALUES (1, '[1]', POINT(1,2), UUID(), '::2', 'b', 'x,y', 300, 1.5, 12345678901234567890.5, NOW(3), X'ff', '10:11:12', REPEAT('w', 5000000))").await;
     let sent = since(&*source, &mut cursor).await;
     assert_eq!(sent.documents, all(&*source).await.documents);
     for image in ["MINIMAL", "NOBLOB"] {
@@ -112,6 +111,24 @@ async fn values_come_the_same_way_as_in_a_full_sync() {
         let sent = since(&*source, &mut cursor).await;
         assert_eq!((sent.documents.len(), sent.deletes.len()), (1, 1), "{image}");
     }
+}
+
+#[tokio::test]
+#[ignore = "needs tests/backends/mariadb"]
+async fn tables_the_log_does_not_show_are_left_to_full_syncs() {
+    let db = Db::new("not_followed").await;
+    db.run("CREATE TABLE t (k INT PRIMARY KEY)").await;
+    db.run("CREATE TABLE keyless (v INT)").await;
+    db.run("CREATE TABLE named (k UUID PRIMARY KEY)").await;
+    db.run("CREATE TABLE packed (k INT PRIMARY KEY, v TEXT COMPRESSED)").await;
+    db.run("CREATE VIEW seen AS SELECT k FROM t").await;
+    let source = db.source(&[]);
+    let mut cursor = all(&*source).await.cursor().unwrap().clone();
+    for insert in ["t VALUES (1)", "keyless VALUES (1)", "named VALUES (UUID())", "packed VALUES (1, 'x')"] {
+        db.run(&format!("INSERT INTO {insert}")).await;
+    }
+    assert_eq!(since(&*source, &mut cursor).await.ids(), ["t_1"]);
+    assert!(source.changed(Some(&cursor)).await.unwrap(), "the index does not have all there is");
 }
 
 #[tokio::test]
@@ -162,7 +179,7 @@ async fn what_the_log_cannot_tell_needs_a_full_sync() {
             db.run("CREATE TABLE t (k INT PRIMARY KEY)").await;
         }
         let (sent, result) = changes(&*source, &cursor).await;
-        let error = result.unwrap_err();
+        let error = result.expect_err(statement);
         assert_eq!(error.kind(), ErrorKind::Incomplete, "{error}");
         let text = error.to_string();
         assert!(text.contains(expected) && text.contains("full sync"), "{statement}: {text}");
@@ -242,7 +259,7 @@ async fn a_watermark_does_without_the_log() {
     let sent = since(&*source, &mut cursor).await;
     // The last row of before has the last watermark and comes again.
     assert_eq!(sent.ids(), ["t_10", "t_3", "version_1"]);
-    assert_eq!(cursor["watermarks"], json!({"t": "2026-02-01 00:00:00", "version": u64::MAX}));
+    assert_eq!(cursor["watermarks"], json!({"t": "2026-02-01", "version": u64::MAX}));
     let sent = since(&*source, &mut cursor).await;
     assert_eq!(sent.ids(), ["t_3", "version_1"]);
 }

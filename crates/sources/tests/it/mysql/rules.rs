@@ -102,7 +102,7 @@ async fn what_is_wrong_is_said_before_and_while_they_are_used() {
 #[ignore = "needs tests/backends/mariadb"]
 async fn a_query_cannot_write_by_a_function() {
     let db = shop().await;
-    db.run("CREATE FUNCTION spoil() RETURNS INT MODIFIES SQL DATA BEGIN DELETE FROM customer; RETURN 1; END")
+    db.run("CREATE FUNCTION spoil() RETURNS INT DETERMINISTIC MODIFIES SQL DATA BEGIN DELETE FROM customer; RETURN 1; END")
         .await;
     let rules = json!([{"tables": ["customer"], "query": "SELECT id, spoil() FROM customer"}]);
     let (_, result) = with_rules(&*db.source(&[]), &rules).await;

@@ -121,7 +121,12 @@ impl Drop for Db {
         // A test may have taken its server away.
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async { Conn::from_url(url).await?.query_drop(statement).await })
+            runtime.block_on(async {
+                let mut conn = Conn::from_url(url).await?;
+                // The source's connections may be closed only after the test.
+                conn.query_drop("SET SESSION lock_wait_timeout = 2").await?;
+                conn.query_drop(statement).await
+            })
         });
         _ = dropped.join();
     }
@@ -198,7 +203,7 @@ pub(super) async fn listen(
             if sent.documents.len() >= pause && !acted {
                 tokio::select! {
                     () = &mut action => acted = true,
-                    () = tokio::time::sleep(Duration::from_millis(50)) => {}
+                    () = tokio::time::sleep(Duration::from_millis(100)) => {}
                 }
             }
         }
@@ -283,6 +288,8 @@ impl Server {
         let pid = std::fs::read_to_string(format!("{}/pid", self.data)).unwrap();
         assert!(Command::new("kill").args(["-9", pid.trim()]).status().unwrap().success());
         std::thread::sleep(Duration::from_secs(1));
+        // Whoever started it may not have seen yet that it ended.
+        std::fs::remove_file(format!("{}/pid", self.data)).unwrap();
         self.script("start");
     }
 
