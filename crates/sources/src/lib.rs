@@ -3,6 +3,8 @@
 mod dir;
 #[cfg(feature = "mongodb")]
 mod mongodb;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod shared;
 
 use connectors_sdk::Registry;
@@ -12,5 +14,7 @@ pub fn registry() -> Registry {
     let registry = Registry::default().with(dir::descriptor());
     #[cfg(feature = "mongodb")]
     let registry = registry.with(mongodb::descriptor());
+    #[cfg(feature = "mysql")]
+    let registry = registry.with(mysql::descriptor());
     registry
 }

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "mongodb")]
 mod mongodb;
+#[cfg(feature = "mysql")]
+mod mysql;
 
 use std::any::Any;
 use std::collections::{BTreeMap, HashSet};
@@ -25,7 +27,8 @@ struct Fixture {
 }
 
 /// Sources that read from a server, and the environment variable that says where it is. Without it they are left out.
-const NEED_A_SERVER: &[(&str, &str)] = &[("mongodb", "CONNECTORS_TEST_MONGODB")];
+const NEED_A_SERVER: &[(&str, &str)] =
+    &[("mongodb", "CONNECTORS_TEST_MONGODB"), ("mysql", "CONNECTORS_TEST_MYSQL")];
 
 fn has_fixture(service_type: &str) -> bool {
     let needed = NEED_A_SERVER.iter().find(|(needing, _)| *needing == service_type);
@@ -44,6 +47,8 @@ fn fixture(service_type: &str) -> Fixture {
         }
         #[cfg(feature = "mongodb")]
         "mongodb" => mongodb::fixture::start(),
+        #[cfg(feature = "mysql")]
+        "mysql" => mysql::fixture(),
         other => panic!("the source {other} has no fixture"),
     }
 }

@@ -1,0 +1,106 @@
+//! Incremental syncs: what changed since the last sync.
+//!
+//! The binary log says which keys changed; their rows are read as they are now, in the same way as by a full sync. Where it
+//! cannot be had, a column whose value grows with every change says which rows changed.
+
+mod cursor;
+mod ddl;
+mod follow;
+mod keys;
+pub(super) mod position;
+pub(super) mod steady;
+mod tracker;
+pub(super) mod watermark;
+
+use std::sync::Arc;
+
+use connectors_sdk::{ErrorKind, SourceError};
+use mysql_async::Error;
+
+pub(super) use self::cursor::Cursor;
+use self::follow::Follower;
+use self::position::{Log, Position};
+use super::catalog::Table;
+use super::client::Session;
+use super::error::Place;
+use super::read::{Failure, Reader};
+use crate::shared::sql::selection::listed;
+
+/// Why the binary log cannot be followed.
+pub(super) struct Unusable(String);
+
+impl Unusable {
+    pub(super) fn into_error(self) -> SourceError {
+        SourceError::new(ErrorKind::Config, "find out what changed", format!("the binary log cannot be used: {}", self.0))
+            .with_hint(
+                "Make it readable, name a column that grows with every change in `watermark_column`, or use full syncs only.",
+            )
+    }
+
+    pub(super) fn reason(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The position of the log, if it can be followed.
+pub(super) async fn usable(
+    session: &mut Session,
+    log: &Log,
+    tables: &[Table],
+    place: &Place,
+) -> Result<Result<Position, Unusable>, Error> {
+    let unusable = |reason: &str| Ok(Err(Unusable(reason.to_owned())));
+    let (position, filters) = match log {
+        Log::Off => return unusable("it is switched off (log_bin)"),
+        Log::Forbidden => {
+            return unusable(&format!(
+                "the account may not ask for it: GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO '{}' (MariaDB: REPLICATION SLAVE, BINLOG MONITOR)",
+                place.user
+            ));
+        }
+        Log::At { position, filters } => (position, filters),
+    };
+    // The server may spell the database's name in another way than the configuration.
+    let database = tables.first().map_or(place.database.as_str(), |table| table.database.as_str());
+    if let Some(reason) = filters.hide(database) {
+        return unusable(&reason);
+    }
+    let [format] = position::variables(session, ["binlog_format"]).await?;
+    if !format.is_empty() && !format.eq_ignore_ascii_case("row") {
+        return unusable(&format!("binlog_format is {format}, not ROW"));
+    }
+    Ok(Ok(position.clone()))
+}
+
+/// Sends what changed from one position of the log to another.
+pub(super) async fn follow(
+    reader: &Reader,
+    tables: &[Arc<Table>],
+    cursor: Cursor,
+    end: Position,
+) -> Result<Result<(), Unusable>, SourceError> {
+    let Some(from) = cursor.position.clone() else {
+        return Err(tracker::lost("no position is known"));
+    };
+    if from.server != end.server {
+        return Err(tracker::lost("the server is another one than at the last sync"));
+    }
+    let (followed, others): (Vec<_>, Vec<_>) =
+        tables.iter().cloned().partition(|table| keys::is_followed(table));
+    if !others.is_empty() {
+        tracing::warn!(
+            "changes of {} are seen by full syncs only: views, and tables without a key that the binary log shows",
+            listed(others.iter().map(|table| table.name.as_str()))
+        );
+    }
+    let cursor = Cursor { steady: cursor.steady && others.is_empty(), ..cursor };
+    let mut follower = Follower { reader, tables: followed, cursor, end };
+    match follower.run(from).await {
+        Ok(()) => Ok(Ok(())),
+        Err(Failure::Source(error)) => Err(error),
+        Err(Failure::Server(error)) => match follow::lacks_privilege(&reader.client, &error) {
+            Some(reason) => Ok(Err(Unusable(reason))),
+            None => Err(reader.client.error("follow the binary log", &error)),
+        },
+    }
+}

@@ -1,0 +1,113 @@
+//! Rows → documents.
+
+use connectors_sdk::Document;
+use mysql_async::Value;
+use serde_json::{Map, Value as Json};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::value::{self, Kind};
+use crate::shared::sql::id::row_id;
+
+/// Names that belong to the document itself: a column of such a name is left out.
+const RESERVED: [&str; 2] = ["_id", "_timestamp"];
+
+/// Whether a column of this name is left out.
+pub(super) fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
+}
+
+/// What the rows of one result become.
+#[derive(Debug)]
+pub(super) struct Shape {
+    /// For each column of the result its name and meaning.
+    columns: Vec<(String, Kind)>,
+    /// The columns the id is made of; none: a hash of all.
+    id: Vec<usize>,
+    /// First part of the id.
+    prefix: String,
+    /// The field `Table`.
+    table: Json,
+}
+
+impl Shape {
+    pub(super) fn new(columns: Vec<(String, Kind)>, id: Vec<usize>, prefix: String, table: Json) -> Self {
+        Self { columns, id, prefix, table }
+    }
+
+    /// Id of the row.
+    pub(super) fn id(&self, row: &[Value]) -> String {
+        if self.id.is_empty() {
+            return format!("{}_{:032x}", self.prefix, self.hash(row));
+        }
+        let parts: Vec<_> =
+            self.id.iter().map(|&column| value::id_text(self.columns[column].1, &row[column])).collect();
+        row_id(&self.prefix, parts.iter().map(|part| part.as_ref().map(value::IdText::part)))
+    }
+
+    /// Of all values, for rows without a key.
+    pub(super) fn hash(&self, row: &[Value]) -> u128 {
+        let mut hash = Xxh3::new();
+        for ((_, kind), value) in self.columns.iter().zip(row) {
+            // A length before each value, so that ("a", "bc") is not ("ab", "c"); null is no text.
+            match value::id_text(*kind, value) {
+                None => hash.update(&[0]),
+                Some(text) => {
+                    let text = text.text();
+                    hash.update(&[1]);
+                    hash.update(&(text.len() as u64).to_le_bytes());
+                    hash.update(text.as_bytes());
+                }
+            }
+        }
+        hash.digest128()
+    }
+
+    /// The document of a row.
+    pub(super) fn document(&self, row: Vec<Value>) -> Document {
+        let id = self.id(&row);
+        let mut fields = Map::with_capacity(row.len() + 1);
+        for ((name, kind), value) in self.columns.iter().zip(row) {
+            if !is_reserved(name) {
+                fields.insert(name.clone(), value::json(*kind, value));
+            }
+        }
+        fields.insert("Table".to_owned(), self.table.clone());
+        Document::new(id, fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn text(text: &str) -> Value {
+        Value::Bytes(text.as_bytes().to_vec())
+    }
+
+    fn shape(names: &[&str], id: &[usize]) -> Shape {
+        let columns = names.iter().map(|&name| (name.to_owned(), Kind::Text)).collect();
+        Shape::new(columns, id.to_vec(), "t".to_owned(), json!("t"))
+    }
+
+    #[test]
+    fn a_row_is_a_document() {
+        let document = shape(&["id", "a", "_id"], &[0, 1]).document(vec![text("7"), text("x_y"), text("no")]);
+        assert_eq!(document.id, "t_7_x\\_y");
+        assert_eq!(Json::Object(document.fields), json!({"id": "7", "a": "x_y", "Table": "t"}));
+        assert_eq!(document.timestamp, None);
+        assert!(is_reserved("_timestamp") && !is_reserved("id"));
+    }
+
+    #[test]
+    fn rows_without_a_key_are_named_by_all_their_values() {
+        let shape = shape(&["a", "b"], &[]);
+        let id = |a: Value, b: Value| shape.id(&[a, b]);
+        assert_eq!(id(text("a"), text("bc")), id(text("a"), text("bc")));
+        assert_ne!(id(text("a"), text("bc")), id(text("ab"), text("c")));
+        assert_ne!(id(Value::NULL, text("")), id(text(""), Value::NULL));
+        assert!(id(text("a"), text("b")).starts_with("t_"));
+        assert_eq!(id(text("a"), text("b")).len(), "t_".len() + 32);
+    }
+}

@@ -1,0 +1,106 @@
+//! Connections that see the same data.
+
+use std::time::Duration;
+
+use connectors_sdk::SourceError;
+use mysql_async::Error;
+
+use super::super::changes::position::{self, Log, Position};
+use super::super::client::{Client, Session};
+
+/// How often it is tried to open several connections between two writes.
+const TRIES: usize = 3;
+
+/// A transaction is in the binary log a moment before other sessions see its rows.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Open transactions that read the same data.
+pub(in super::super) struct Snapshot {
+    pub sessions: Vec<Session>,
+    /// Where the binary log was when they began, or a little before.
+    pub log: Log,
+}
+
+/// Opens up to `wanted` transactions, the first on this session. More than one only where the server can show that they see the
+/// same data.
+pub(super) async fn open(client: &Client, first: Session, wanted: usize) -> Result<Snapshot, SourceError> {
+    let mut sessions = vec![first];
+    let log =
+        begin(&mut sessions, client, wanted).await.map_err(|error| client.error("begin to read", &error))?;
+    Ok(Snapshot { sessions, log })
+}
+
+async fn begin(sessions: &mut Vec<Session>, client: &Client, wanted: usize) -> Result<Log, Error> {
+    let mariadb = sessions[0].flavor.mariadb;
+    let log = position::read(&mut sessions[0]).await?;
+    let parallel = match &log {
+        Log::At { .. } => true,
+        // MariaDB tells it to everybody.
+        Log::Forbidden => mariadb,
+        Log::Off => false,
+    };
+    if !mariadb && log.position().is_some() {
+        tokio::time::sleep(SETTLE).await;
+    }
+    while parallel && sessions.len() < wanted {
+        match client.connect().await {
+            Ok(session) => sessions.push(session),
+            Err(error) => {
+                tracing::info!("fewer connections than wanted: {error}");
+                break;
+            }
+        }
+    }
+    for left in (0..TRIES).rev() {
+        let same = if mariadb { begin_mariadb(sessions).await? } else { begin_mysql(sessions).await? };
+        if same || sessions.len() == 1 {
+            break;
+        }
+        if left == 0 {
+            tracing::info!("the server is written to all the time: the tables are read on one connection");
+            sessions.truncate(1);
+            sessions[0].end().await?;
+            sessions[0].begin().await?;
+        } else {
+            for session in sessions.iter_mut() {
+                session.end().await?;
+            }
+        }
+    }
+    Ok(match log {
+        Log::At { mut position, filters } => {
+            if mariadb
+                && let Some((file, offset)) = position::of_snapshot(&mut sessions[0]).await?
+                && (&file, offset) != (&position.file, position.offset)
+            {
+                // Which transactions belong to it is not said.
+                position = Position { file, offset, gtid: String::new(), ..position };
+            }
+            Log::At { position, filters }
+        }
+        other => other,
+    })
+}
+
+/// MariaDB says for each snapshot where in the binary log it is.
+async fn begin_mariadb(sessions: &mut [Session]) -> Result<bool, Error> {
+    let mut first = None;
+    let mut same = true;
+    for session in sessions {
+        session.begin().await?;
+        let at = position::of_snapshot(session).await?;
+        same &= at.is_some() && first.get_or_insert_with(|| at.clone()) == &at;
+    }
+    Ok(same)
+}
+
+/// MySQL does not: nothing may be written while the transactions begin.
+async fn begin_mysql(sessions: &mut [Session]) -> Result<bool, Error> {
+    let several = sessions.len() > 1;
+    let before = if several { Some(position::read(&mut sessions[0]).await?) } else { None };
+    for session in sessions.iter_mut() {
+        session.begin().await?;
+    }
+    let after = if several { Some(position::read(&mut sessions[0]).await?) } else { None };
+    Ok(before == after && before.is_some_and(|log| log.position().is_some()))
+}
