@@ -1,11 +1,16 @@
 //! The built-in sources, one folder each, named after its service type.
 
 mod dir;
+#[cfg(feature = "postgresql")]
+mod postgresql;
 mod shared;
 
 use connectors_sdk::Registry;
 
 /// Every built-in source. This is the only place that names them.
 pub fn registry() -> Registry {
-    Registry::default().with(dir::descriptor())
+    let registry = Registry::default().with(dir::descriptor());
+    #[cfg(feature = "postgresql")]
+    let registry = registry.with(postgresql::descriptor());
+    registry
 }

@@ -1,5 +1,8 @@
 //! What every registered source must do, whatever it reads. A source without a fixture fails the suite.
 
+#[cfg(feature = "postgresql")]
+mod postgresql;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +23,20 @@ struct Fixture {
     _system: TempDir,
 }
 
+/// Sources that need a server, and the variable that names one. Without it they are left out.
+const SERVERS: &[(&str, &str)] = &[
+    ("postgresql", "CONNECTORS_TEST_POSTGRESQL"),
+];
+
+fn has_system(service_type: &str) -> bool {
+    let variable = SERVERS.iter().find(|(name, _)| *name == service_type).map(|(_, variable)| variable);
+    variable.is_none_or(|variable| std::env::var_os(variable).is_some())
+}
+
 fn fixture(service_type: &str) -> Fixture {
     match service_type {
+        #[cfg(feature = "postgresql")]
+        "postgresql" => Fixture { values: postgresql::fixture(), _system: TempDir::new().unwrap() },
         "dir" => {
             let system = TempDir::new().unwrap();
             for index in 0..300 {
@@ -45,7 +60,7 @@ fn sources() -> Vec<(Arc<SourceDescriptor>, RawConfiguration, Fixture)> {
         }
         (source.clone(), stored, fixture)
     };
-    registry.iter().map(with_fixture).collect()
+    registry.iter().filter(|source| has_system(&source.service_type)).map(with_fixture).collect()
 }
 
 fn create(
