@@ -21,7 +21,7 @@ pub(super) struct Table {
     pub key: Vec<String>,
     /// Whether the key's order can be read page by page.
     pub ordered: bool,
-    /// About how many rows there are.
+    /// About how many rows there are; 0 if nobody has counted.
     pub rows: u64,
     /// Whether all changes of it are in the server's log.
     pub logged: bool,
@@ -51,9 +51,6 @@ impl Kind {
     }
 }
 
-/// Rows of a table nobody has counted are taken to be this long.
-const ASSUMED_ROW: i64 = 128;
-
 /// All tables of a schema, partitions too, that the account may read at least a column of. Tables with old-style inheritance hold
 /// rows of their children, for which their key says nothing.
 fn listing(version: u32) -> String {
@@ -61,8 +58,7 @@ fn listing(version: u32) -> String {
     format!(
         "SELECT c.oid, c.relname::pg_catalog.text, c.relkind::pg_catalog.text, {partition}, \
                 c.relpersistence = 'p', \
-                CASE WHEN c.reltuples > 0 THEN c.reltuples::pg_catalog.int8 WHEN c.relkind IN ('r', 'm') \
-                     THEN pg_catalog.pg_relation_size(c.oid) / {ASSUMED_ROW} ELSE 0 END, \
+                GREATEST(c.reltuples, 0)::pg_catalog.int8, \
                 c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid), \
                 pg_catalog.has_any_column_privilege(c.oid, 'SELECT') \
          FROM pg_catalog.pg_class c \

@@ -111,7 +111,9 @@ impl Server {
                 "connect to PostgreSQL",
                 format!("{} did not answer within {} s", self.place.server(), LOGIN.as_secs()),
             )
-            .with_hint("Check that host and port are those of a PostgreSQL server and that it is not overloaded.")),
+            .with_hint(
+                "Check that host and port are those of a PostgreSQL server and that it is not overloaded.",
+            )),
         }
     }
 
@@ -163,11 +165,7 @@ pub(super) struct Session {
 
 impl Session {
     /// The rows of a query.
-    pub(super) async fn query(
-        &self,
-        sql: &str,
-        values: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, Error> {
+    pub(super) async fn query(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
         self.busy.store(true, Ordering::Relaxed);
         let rows = self.client.query(sql, values).await;
         self.busy.store(false, Ordering::Relaxed);
@@ -191,11 +189,7 @@ impl Session {
     }
 
     /// Rows as they come: the server waits while nobody asks for the next one.
-    pub(super) async fn stream(
-        &self,
-        statement: &Statement,
-        values: Vec<Bound>,
-    ) -> Result<Rows<'_>, Error> {
+    pub(super) async fn stream(&self, statement: &Statement, values: Vec<Bound>) -> Result<Rows<'_>, Error> {
         self.busy.store(true, Ordering::Relaxed);
         match self.client.query_raw(statement, values).await {
             Ok(stream) => Ok(Rows { session: self, stream: Box::pin(stream) }),

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::client::{Bound, Raw};
 use super::error::{Place, quoted};
-use super::value::{Cast, Codec, Plan};
+use super::value::{Cast, Plan};
 use crate::shared::sql::id::{KeyPart, joined_tables, row_id};
 
 /// What the rows of a table or query become.
@@ -72,10 +72,17 @@ impl Shape {
         }
     }
 
-    /// The select list for these columns, which are those the shape was made of.
-    pub(super) fn select_list<'a>(&self, names: impl Iterator<Item = &'a str>) -> String {
+    /// The select list for these (quoted) columns, which are those the shape was made of.
+    pub(super) fn select_list(&self, names: impl Iterator<Item = String>) -> String {
         let expressions: Vec<String> =
-            names.zip(&self.columns).map(|(name, field)| field.plan.expression(&quoted(name))).collect();
+            names.zip(&self.columns).map(|(name, field)| field.plan.expression(&name)).collect();
+        expressions.join(", ")
+    }
+
+    /// The select list for the values of the key, which are in these columns.
+    pub(super) fn key_list(&self, names: impl Iterator<Item = String>) -> String {
+        let plans = self.key.iter().map(|column| &self.columns[*column].plan);
+        let expressions: Vec<String> = names.zip(plans).map(|(name, plan)| plan.expression(&name)).collect();
         expressions.join(", ")
     }
 
@@ -113,7 +120,9 @@ impl Shape {
         let mut fields = Map::with_capacity(self.columns.len() + self.fixed.len());
         for (index, field) in self.columns.iter().enumerate() {
             let value = match self.raw(row, index)? {
-                Some(bytes) => field.plan.codec.decode(bytes).map_err(|error| self.malformed(index, error))?,
+                Some(bytes) => {
+                    field.plan.codec.decode(bytes).map_err(|error| self.malformed(index, error))?
+                }
                 None => Value::Null,
             };
             fields.insert(field.name.clone(), value);
@@ -121,19 +130,28 @@ impl Shape {
         for (name, value) in &self.fixed {
             fields.insert((*name).to_owned(), value.clone());
         }
-        Ok(Document::new(self.id(row)?, fields))
+        let id = if self.key.is_empty() { self.hash(row)? } else { self.id(row, self.key.iter().copied())? };
+        Ok(Document::new(id, fields))
     }
 
-    fn id(&self, row: &Row) -> Result<String, SourceError> {
-        if self.key.is_empty() {
-            return self.hash(row);
-        }
+    /// Whether the row has a key: it was there to be joined.
+    pub(super) fn has_key(&self, row: &Row) -> Result<bool, SourceError> {
+        self.key.first().map_or(Ok(false), |column| Ok(self.raw(row, *column)?.is_some()))
+    }
+
+    /// The id made of the key's values in the columns from `first` on.
+    pub(super) fn id_from(&self, row: &Row, first: usize) -> Result<String, SourceError> {
+        self.id(row, first..first + self.key.len())
+    }
+
+    /// The id made of the key's values, which are in these columns.
+    fn id(&self, row: &Row, columns: impl Iterator<Item = usize>) -> Result<String, SourceError> {
         let mut parts = Vec::with_capacity(self.key.len());
-        for column in &self.key {
-            let codec = &self.columns[*column].plan.codec;
-            parts.push(match self.raw(row, *column)? {
+        for (key, column) in self.key.iter().zip(columns) {
+            let codec = &self.columns[*key].plan.codec;
+            parts.push(match self.raw(row, column)? {
                 Some(bytes) => {
-                    Some((codec, codec.id_text(bytes).map_err(|error| self.malformed(*column, error))?))
+                    Some((codec, codec.id_text(bytes).map_err(|error| self.malformed(*key, error))?))
                 }
                 None => None,
             });

@@ -53,7 +53,11 @@ impl Failure {
                 || kind.starts_with("error connecting to server")
                 || kind.starts_with("timeout waiting for server") =>
             {
-                if is_certificate(error) { Self::Tls(text) } else { Self::Connection(text) }
+                if is_certificate(error) {
+                    Self::Tls(text)
+                } else {
+                    Self::Connection(text)
+                }
             }
             _ => Self::Protocol(text),
         }
@@ -161,6 +165,8 @@ impl Place {
                 .with_hint("The server gave the read up in favour of other work. Nothing was deleted; run the sync again."),
             "55P03" => new(ErrorKind::Unavailable)
                 .with_hint("Another session holds a lock on the table; run the sync again when it is done."),
+            "55006" => new(ErrorKind::Unavailable)
+                .with_hint("Another sync of this connector reads the log, or one that was stopped has not ended yet. Try again later."),
             "57014" => new(ErrorKind::Unavailable).with_hint(
                 "The query was cancelled at the server, by an administrator or a time limit of a proxy. Raise that limit for this \
                  account.",
@@ -224,6 +230,7 @@ mod tests {
             ("40001", ErrorKind::Incomplete, "run the sync again"),
             ("72000", ErrorKind::Incomplete, "run the sync again"),
             ("55P03", ErrorKind::Unavailable, "lock"),
+            ("55006", ErrorKind::Unavailable, "Another sync"),
             ("57014", ErrorKind::Unavailable, "cancelled"),
             ("53300", ErrorKind::Unavailable, "max_connections"),
             ("57P01", ErrorKind::Unavailable, "reachable"),

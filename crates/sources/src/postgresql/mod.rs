@@ -4,12 +4,15 @@
 //! queries instead. See `README.md` for the rules.
 
 mod catalog;
+mod changes;
 mod client;
 mod config;
 mod document;
 mod error;
 mod read;
 mod rules;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod value;
 
@@ -17,13 +20,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use connectors_sdk::{
-    Capabilities, Configuration, DataSource, RuleViolation, Sink, SourceContext, SourceDescriptor, SourceError,
+    Capabilities, Configuration, DataSource, RuleViolation, Sink, SourceContext, SourceDescriptor,
+    SourceError,
 };
 use serde_json::Value;
 
-use self::client::Server;
+use self::changes::Contents;
+use self::client::{Server, Session};
 use self::config::PostgresqlConfiguration;
-use self::read::{Query, Reader, Work};
+use self::read::Reader;
 use crate::shared::sql::selection::Selection;
 
 /// The registry's entry.
@@ -33,7 +38,12 @@ pub(crate) fn descriptor() -> SourceDescriptor {
         Ok(Box::new(PostgresqlSource::new(configuration, context)?))
     })
     .replacing(&["connectors.sources.postgresql:PostgreSQLDataSource"])
-    .with_capabilities(Capabilities { advanced_rules: true, ..Capabilities::default() })
+    .with_capabilities(Capabilities {
+        advanced_rules: true,
+        incremental: true,
+        changes: true,
+        ..Capabilities::default()
+    })
 }
 
 /// The configured schema of one connector.
@@ -74,22 +84,40 @@ impl PostgresqlSource {
         }
     }
 
-    async fn full(&self, rules: Option<&Value>, sink: &Sink) -> Result<(), SourceError> {
-        let session = self.server.connect().await?;
-        let reader = self.reader(sink);
-        let custom = match rules {
-            Some(rules) => rules::queries(&session, &self.server.place, rules).await?,
-            None => Vec::new(),
-        };
-        let mut work: Vec<Work> = custom.into_iter().map(|custom| Work::Query(Query::custom(custom))).collect();
-        // Rules without a query are no rules.
-        if work.is_empty() {
-            for table in catalog::tables(&session, &self.server.place, &self.selection).await? {
-                work.extend(Work::of_table(&self.server, &session, table).await?);
+    /// What there is to read: the results of custom queries, or tables.
+    async fn contents(&self, session: &Session, rules: Option<&Value>) -> Result<Contents, SourceError> {
+        if let Some(rules) = rules {
+            let queries = rules::queries(session, &self.server.place, rules).await?;
+            // Rules without a query are no rules.
+            if !queries.is_empty() {
+                return Ok(Contents::Queries(queries));
             }
-            reader.take_snapshot(&session).await?;
         }
-        reader.read(work).await
+        catalog::tables(session, &self.server.place, &self.selection).await.map(Contents::Tables)
+    }
+
+    /// The connection of a sync. A server that is being started is waited for.
+    async fn session(&self) -> Result<Session, SourceError> {
+        let mut failures = 0;
+        loop {
+            match self.server.connect().await {
+                Ok(session) => return Ok(session),
+                Err(error) => {
+                    failures += 1;
+                    read::pause(failures, self.configuration.retry_count, "the server", error).await?;
+                }
+            }
+        }
+    }
+
+    async fn full(&self, rules: Option<&Value>, sink: &Sink) -> Result<(), SourceError> {
+        let session = self.session().await?;
+        let contents = self.contents(&session, rules).await?;
+        let slot = match &contents {
+            Contents::Tables(tables) => self.prepare(&session, tables).await?,
+            Contents::Queries(_) => false,
+        };
+        self.everything(&session, contents, rules, slot, sink).await
     }
 }
 
@@ -105,8 +133,30 @@ impl DataSource for PostgresqlSource {
         self.server.connect().await.map(drop)
     }
 
+    async fn changed(&self, cursor: Option<&Value>) -> Result<bool, SourceError> {
+        self.log_moved(cursor).await
+    }
+
     async fn documents(&self, advanced_rules: Option<&Value>, sink: &Sink) -> Result<(), SourceError> {
         self.unless_stopped(self.full(advanced_rules, sink)).await
+    }
+
+    async fn changes(
+        &self,
+        cursor: Option<&Value>,
+        advanced_rules: Option<&Value>,
+        sink: &Sink,
+    ) -> Result<(), SourceError> {
+        self.unless_stopped(async {
+            let session = self.session().await?;
+            let contents = self.contents(&session, advanced_rules).await?;
+            self.incremental(&session, contents, cursor, advanced_rules, sink).await
+        })
+        .await
+    }
+
+    async fn forget(&self) -> Result<(), SourceError> {
+        self.remove_slot().await
     }
 
     async fn validate_advanced_rules(&self, rules: &Value) -> Result<Vec<RuleViolation>, SourceError> {

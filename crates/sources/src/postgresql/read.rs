@@ -48,7 +48,7 @@ pub(super) struct Reader {
     pub sink: Sink,
     /// Rows of a page.
     page: i64,
-    retries: u32,
+    retries: i64,
     /// The snapshot all pages are read from, as long as it can be had.
     snapshot: std::sync::Mutex<Option<String>>,
 }
@@ -93,7 +93,7 @@ impl Reader {
             server,
             sink,
             page: fetch_size.clamp(LEAST_ROWS, MOST_ROWS),
-            retries: u32::try_from(retry_count.max(0)).unwrap_or(u32::MAX),
+            retries: retry_count,
             snapshot: std::sync::Mutex::new(None),
         }
     }
@@ -179,21 +179,26 @@ impl Reader {
         }
     }
 
-    /// Waits before another attempt after the given number of failures, or says why there is none.
-    async fn pause(&self, failures: u32, table: &str, error: SourceError) -> Result<(), SourceError> {
-        if error.kind() != ErrorKind::Unavailable || failures > self.retries {
-            return Err(error);
-        }
-        let pause = Duration::from_secs(1 << failures.min(6));
-        tracing::warn!("{table}: {error} Trying again in {} s ({failures} of {})", pause.as_secs(), self.retries);
-        tokio::time::sleep(pause).await;
-        Ok(())
-    }
-
     /// The error of reading a table.
     fn failed(&self, error: &Error, table: &str) -> SourceError {
         self.server.place.error("read the table", error, Some(table))
     }
+}
+
+/// Waits before another attempt after the given number of failures, or says why there is none.
+pub(super) async fn pause(
+    failures: u32,
+    retries: i64,
+    what: &str,
+    error: SourceError,
+) -> Result<(), SourceError> {
+    if error.kind() != ErrorKind::Unavailable || i64::from(failures) > retries {
+        return Err(error);
+    }
+    let pause = Duration::from_secs(1 << failures.min(6));
+    tracing::warn!("{what}: {error} Trying again in {} s ({failures} of {retries})", pause.as_secs());
+    tokio::time::sleep(pause).await;
+    Ok(())
 }
 
 /// Whether other tables can be read all the same.
@@ -210,7 +215,11 @@ impl Work {
     }
 
     /// How a table is read from its beginning to its end.
-    pub(super) async fn of_table(server: &Server, session: &Session, table: Table) -> Result<Vec<Self>, SourceError> {
+    pub(super) async fn of_table(
+        server: &Server,
+        session: &Session,
+        table: Table,
+    ) -> Result<Vec<Self>, SourceError> {
         if table.columns.is_empty() {
             tracing::warn!("{}: has no column to read, and no document", table.name);
             return Ok(Vec::new());

@@ -7,7 +7,7 @@ use tokio_postgres::{Column, Statement};
 use super::catalog::{self, Table};
 use super::client::Session;
 use super::document::Shape;
-use super::error::{Failure, Place, quoted};
+use super::error::{Failure, Place};
 use super::read::table_field;
 use crate::shared::sql::rules::{self, CustomQuery};
 use crate::shared::sql::selection::listed;
@@ -31,11 +31,7 @@ pub(super) async fn check(
         Err(violations) => return Ok(Err(violations)),
     };
     // Columns of a key may be named although the key is of a table that is not among the connector's `tables`.
-    let tables = if queries.is_empty() {
-        Vec::new()
-    } else {
-        catalog::every(session, place).await?
-    };
+    let tables = if queries.is_empty() { Vec::new() } else { catalog::every(session, place).await? };
     let (mut custom, mut violations) = (Vec::new(), Vec::new());
     for query in queries {
         match of(session, place, &tables, query).await? {
@@ -68,7 +64,10 @@ async fn of(
 ) -> Result<Result<Custom, String>, SourceError> {
     let at = &query.place;
     if query.database.as_ref().is_some_and(|database| *database != place.database) {
-        return Ok(Err(format!("{at}: the connector's database is {}, and it reads no other", place.database)));
+        return Ok(Err(format!(
+            "{at}: the connector's database is {}, and it reads no other",
+            place.database
+        )));
     }
     let known = |name: &&String| tables.iter().find(|table| table.name == **name);
     let missing: Vec<&str> =
@@ -118,9 +117,9 @@ async fn of(
     // Only a query can stand where a table does: this refuses everything that is none.
     if let Err(error) = session.prepare(&wrapped(&query.query, "*", &[])).await {
         return match Failure::of(&error) {
-            Failure::Server { message, .. } => {
-                Ok(Err(format!("{at}: only queries (SELECT, VALUES, TABLE, WITH … SELECT) can be run: {message}")))
-            }
+            Failure::Server { message, .. } => Ok(Err(format!(
+                "{at}: only queries (SELECT, VALUES, TABLE, WITH … SELECT) can be run: {message}"
+            ))),
             failure => Err(place.explain("check the query", &failure, None)),
         };
     }
@@ -157,9 +156,8 @@ impl Custom {
             return Ok((shape, statement));
         }
         let names: Vec<String> = (0..columns.len()).map(|index| format!("c{index}")).collect();
-        let list = shape.select_list(names.iter().map(String::as_str));
-        let quoted: Vec<String> = names.iter().map(|name| quoted(name)).collect();
-        let statement = session.prepare(&wrapped(&query.query, &list, &quoted)).await?;
+        let list = shape.select_list(names.iter().cloned());
+        let statement = session.prepare(&wrapped(&query.query, &list, &names)).await?;
         Ok((shape, statement))
     }
 

@@ -24,9 +24,7 @@ struct Fixture {
 }
 
 /// Sources that need a server, and the variable that names one. Without it they are left out.
-const SERVERS: &[(&str, &str)] = &[
-    ("postgresql", "CONNECTORS_TEST_POSTGRESQL"),
-];
+const SERVERS: &[(&str, &str)] = &[("postgresql", "CONNECTORS_TEST_POSTGRESQL")];
 
 fn has_system(service_type: &str) -> bool {
     let variable = SERVERS.iter().find(|(name, _)| *name == service_type).map(|(_, variable)| variable);

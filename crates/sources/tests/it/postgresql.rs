@@ -6,6 +6,7 @@ mod listing;
 mod outages;
 mod proxy;
 mod rules;
+mod tls;
 mod values;
 
 use std::collections::BTreeMap;
@@ -51,7 +52,6 @@ pub(crate) fn fixture() -> Vec<(&'static str, String)> {
 struct Database {
     client: Client,
     name: String,
-    config: Config,
     values: Vec<(&'static str, Value)>,
 }
 
@@ -80,7 +80,14 @@ impl Database {
             ("database", name.as_str().into()),
             ("schema", "public".into()),
         ];
-        Self { client: client(&config).await, name, config, values }
+        Self { client: client(&config).await, name, values }
+    }
+
+    /// The way to this database, for another connection.
+    fn admin(&self) -> Config {
+        let mut config = server();
+        config.dbname(&self.name);
+        config
     }
 
     async fn run(&self, sql: &str) {

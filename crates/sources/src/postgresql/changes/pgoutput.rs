@@ -18,6 +18,8 @@ pub(super) enum Change {
     Rows { table: u32, keys: Vec<Key> },
     /// All rows of these tables are gone.
     Truncate { tables: Vec<u32> },
+    /// The table's key has columns that the row has not: they were renamed or added.
+    Unnamed { table: u32 },
     /// Nothing about rows.
     Nothing,
 }
@@ -27,29 +29,22 @@ pub(super) type Key = Vec<String>;
 
 /// A table, as the log describes it before its first change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Relation {
-    pub schema: String,
-    pub name: String,
-    pub columns: Vec<String>,
+struct Relation {
+    columns: Vec<String>,
 }
 
 /// Understands a stream of messages.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
     relations: HashMap<u32, Relation>,
-    /// Columns of each table's key, by schema and name.
-    keys: HashMap<(String, String), Vec<String>>,
+    /// Columns of each table's key.
+    keys: HashMap<u32, Vec<String>>,
 }
 
 impl Decoder {
     /// `keys`: the columns that name a row, for each table that is wanted.
-    pub(super) fn new(keys: HashMap<(String, String), Vec<String>>) -> Self {
+    pub(super) fn new(keys: HashMap<u32, Vec<String>>) -> Self {
         Self { relations: HashMap::new(), keys }
-    }
-
-    /// The table a change is about.
-    pub(super) fn relation(&self, table: u32) -> Option<&Relation> {
-        self.relations.get(&table)
     }
 
     /// The next message.
@@ -115,8 +110,7 @@ impl Decoder {
 
     fn rows(&self, table: u32, rows: &[Vec<Field>]) -> Result<Change, Malformed> {
         let relation = self.relations.get(&table).ok_or(Malformed)?;
-        let name = (relation.schema.clone(), relation.name.clone());
-        let Some(key) = self.keys.get(&name) else { return Ok(Change::Nothing) };
+        let Some(key) = self.keys.get(&table) else { return Ok(Change::Nothing) };
         let mut keys: Vec<Key> = Vec::new();
         for row in rows {
             let value = |column: &String| {
@@ -126,7 +120,9 @@ impl Decoder {
                     Field::Null | Field::Unchanged => None,
                 }
             };
-            let key: Key = key.iter().map(value).collect::<Option<_>>().ok_or(Malformed)?;
+            let Some(key) = key.iter().map(value).collect::<Option<Key>>() else {
+                return Ok(Change::Unnamed { table });
+            };
             if !keys.contains(&key) {
                 keys.push(key);
             }
@@ -144,7 +140,9 @@ enum Field {
 }
 
 fn relation(message: &mut Reader<'_>) -> Result<Relation, Malformed> {
-    let (schema, name) = (message.text()?, message.text()?);
+    // Schema, name, and the replica identity: tables are told apart by their numbers.
+    message.text()?;
+    message.text()?;
     message.byte()?;
     let mut columns = Vec::new();
     for _ in 0..message.u16()? {
@@ -153,7 +151,7 @@ fn relation(message: &mut Reader<'_>) -> Result<Relation, Malformed> {
         // Type and its modifier.
         message.take(8)?;
     }
-    Ok(Relation { schema, name, columns })
+    Ok(Relation { columns })
 }
 
 fn tuple(message: &mut Reader<'_>) -> Result<Vec<Field>, Malformed> {
@@ -216,11 +214,7 @@ mod tests {
     use super::*;
 
     fn decoder() -> Decoder {
-        let keys = [("public", "pair", vec!["b", "a"])];
-        let keys = keys.into_iter().map(|(schema, name, columns)| {
-            ((schema.to_owned(), name.to_owned()), columns.into_iter().map(str::to_owned).collect())
-        });
-        let mut decoder = Decoder::new(keys.collect());
+        let mut decoder = Decoder::new(HashMap::from([(7, vec!["b".to_owned(), "a".to_owned()])]));
         for (number, name) in [(7, "pair"), (8, "other")] {
             assert_eq!(decoder.message(&described(number, name)), Ok(Change::Nothing));
         }
@@ -275,17 +269,19 @@ mod tests {
     #[test]
     fn rows_are_named_by_their_keys() {
         let mut decoder = decoder();
-        assert_eq!(decoder.relation(7).map(|relation| relation.name.as_str()), Some("pair"));
         let insert = message(b"I\0\0\0\x07", &[(b"N", row(["1", "x", "ü"]))]);
         assert_eq!(decoder.message(&insert), rows(&[["ü", "1"]]));
         let update = message(b"U\0\0\0\x07", &[(b"N", row(["1", "=", "k"]))]);
         assert_eq!(decoder.message(&update), rows(&[["k", "1"]]));
-        let key_change = message(b"U\0\0\0\x07", &[(b"K", row(["1", "~", "k"])), (b"N", row(["2", "x", "k"]))]);
+        let key_change =
+            message(b"U\0\0\0\x07", &[(b"K", row(["1", "~", "k"])), (b"N", row(["2", "x", "k"]))]);
         assert_eq!(decoder.message(&key_change), rows(&[["k", "1"], ["k", "2"]]));
         let full = message(b"U\0\0\0\x07", &[(b"O", row(["1", "y", "k"])), (b"N", row(["1", "x", "="]))]);
         assert_eq!(decoder.message(&full), rows(&[["k", "1"]]));
         let delete = message(b"D\0\0\0\x07", &[(b"K", row(["1", "~", "k"]))]);
         assert_eq!(decoder.message(&delete), rows(&[["k", "1"]]));
+        let without_value = message(b"I\0\0\0\x07", &[(b"N", row(["1", "x", "~"]))]);
+        assert_eq!(decoder.message(&without_value), Ok(Change::Unnamed { table: 7 }));
         let of_no_interest = message(b"D\0\0\0\x08", &[(b"K", row(["1", "~", "k"]))]);
         assert_eq!(decoder.message(&of_no_interest), Ok(Change::Nothing));
     }
@@ -316,8 +312,7 @@ mod tests {
             assert_eq!(decoder.message(&whole[..end]), Err(Malformed), "{end}");
         }
         let unknown_table = message(b"I\0\0\0\x01", &[(b"N", row(["1", "x", "y"]))]);
-        let key_without_value = message(b"I\0\0\0\x07", &[(b"N", row(["1", "x", "~"]))]);
-        for wrong in [unknown_table, key_without_value, b"?".to_vec(), b"I\0\0\0\x07X".to_vec()] {
+        for wrong in [unknown_table, b"?".to_vec(), b"I\0\0\0\x07X".to_vec()] {
             assert_eq!(decoder.message(&wrong), Err(Malformed));
         }
     }

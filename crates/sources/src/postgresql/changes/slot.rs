@@ -16,6 +16,9 @@ use crate::shared::sql::selection::listed;
 /// Longest name of anything at the server (`NAMEDATALEN` - 1).
 const LONGEST_NAME: usize = 63;
 
+/// How long the open transactions of others may take to end, before a slot is made.
+const OPEN_TRANSACTIONS: &str = "60s";
+
 /// The name of a connector's slot and publication: what is left of its id after taking out what a slot's name may not hold, and
 /// a hash, because two ids may leave the same.
 pub(super) fn name(connector_id: &str) -> String {
@@ -73,17 +76,24 @@ impl Names<'_> {
 
     fn never(&self, problem: String, hint: String) -> Cannot {
         Cannot::Never(
-            SourceError::new(ErrorKind::Config, "read changes from the server's log", problem).with_hint(hint),
+            SourceError::new(ErrorKind::Config, "read changes from the server's log", problem)
+                .with_hint(hint),
         )
     }
 
     /// The slot, if there is one. `from` is a position it should still have.
-    pub(super) async fn slot(&self, session: &Session, from: Option<&str>) -> Result<Option<Slot>, SourceError> {
+    pub(super) async fn slot(
+        &self,
+        session: &Session,
+        from: Option<&str>,
+    ) -> Result<Option<Slot>, SourceError> {
         let lost = if session.version >= 130_000 { "COALESCE(wal_status = 'lost', false)" } else { "false" };
         // The position is compared as text is parsed: the driver need not know the type.
         let query = format!(
             "SELECT database = pg_catalog.current_database() AND plugin = 'pgoutput', {lost} OR restart_lsn IS NULL, active, \
-                 COALESCE(pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn), 0)::pg_catalog.int8, \
+                 COALESCE(pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery() \
+                     THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END, restart_lsn), \
+                     0)::pg_catalog.int8, \
                  COALESCE(confirmed_flush_lsn <= $2::pg_catalog.text::pg_catalog.pg_lsn, true) \
              FROM pg_catalog.pg_replication_slots WHERE slot_name = $1"
         );
@@ -104,8 +114,13 @@ impl Names<'_> {
 
     /// Makes the slot, which must not exist.
     pub(super) async fn make_slot(&self, session: &Session) -> Result<(), Cannot> {
+        let failed = |error| self.failed("make the replication slot", &error);
+        // The server waits until every transaction that is open now has ended.
+        session.run(&format!("SET statement_timeout = '{OPEN_TRANSACTIONS}'")).await.map_err(failed)?;
         let query = "SELECT pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput')::pg_catalog.text";
-        match session.query(query, &[&self.name]).await {
+        let made = session.query(query, &[&self.name]).await;
+        session.run("SET statement_timeout = 0").await.map_err(failed)?;
+        match made {
             Ok(_) => {
                 tracing::info!(
                     "Made the replication slot {}. The server keeps its log from here on until the next incremental sync",
@@ -116,12 +131,23 @@ impl Names<'_> {
             Err(error) => Err(match Failure::of(&error) {
                 Failure::Server { code, message } if code == "42501" => self.never(
                     message,
-                    format!("Have an administrator run: ALTER ROLE {} REPLICATION;", quoted(&self.place.user)),
+                    format!(
+                        "Have an administrator run: ALTER ROLE {} REPLICATION;",
+                        quoted(&self.place.user)
+                    ),
                 ),
                 Failure::Server { code, message } if code == "53400" => {
                     self.never(message, "Raise max_replication_slots at the server.".to_owned())
                 }
-                _ => self.failed("make the replication slot", &error),
+                Failure::Server { code, .. } if code == "57014" => Cannot::Now(
+                    SourceError::new(
+                        ErrorKind::Unavailable,
+                        "make the replication slot",
+                        format!("a transaction of another session has been open for {OPEN_TRANSACTIONS}"),
+                    )
+                    .with_hint("End it (see pg_stat_activity.xact_start); the next sync tries again."),
+                ),
+                _ => failed(error),
             }),
         }
     }
@@ -135,11 +161,13 @@ impl Names<'_> {
             ));
         }
         let query = "SELECT pg_catalog.current_setting('wal_level'), \
-             (SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)";
+             EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = current_user AND (rolreplication OR rolsuper)) \
+             OR EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'rds_replication' \
+                        AND pg_catalog.pg_has_role(current_user, oid, 'MEMBER'))";
         let rows = session.query(query, &[]).await;
         let rows = rows.map_err(|error| self.failed("look at the server's settings", &error))?;
         let Some(row) = rows.first() else { return Ok(()) };
-        let read = || Ok((row.try_get::<_, String>(0)?, row.try_get::<_, Option<bool>>(1)?));
+        let read = || Ok((row.try_get::<_, String>(0)?, row.try_get::<_, bool>(1)?));
         let (level, may) = read().map_err(|error| self.failed("look at the server's settings", &error))?;
         if level != "logical" {
             return Err(self.never(
@@ -147,25 +175,32 @@ impl Names<'_> {
                 "Set wal_level = logical in postgresql.conf and restart the server, or set `watermark_column`.".to_owned(),
             ));
         }
-        if may != Some(true) {
+        if !may {
             let user = quoted(&self.place.user);
             return Err(self.never(
                 format!("{} lacks the attribute REPLICATION", self.place.user),
-                format!("Have an administrator run: ALTER ROLE {user} REPLICATION; or set `watermark_column`."),
+                format!(
+                    "Have an administrator run: ALTER ROLE {user} REPLICATION; or set `watermark_column`."
+                ),
             ));
         }
         Ok(())
     }
 
     /// Brings the publication in step with these tables, and answers which of them were not in it; none if it was made anew.
-    pub(super) async fn publish(&self, session: &Session, tables: &[&Table]) -> Result<Option<Vec<String>>, Cannot> {
+    pub(super) async fn publish(
+        &self,
+        session: &Session,
+        tables: &[&Table],
+    ) -> Result<Option<Vec<String>>, Cannot> {
         let read = |error| self.failed("look at the publication", &error);
         let query = "SELECT puballtables, pubinsert AND pubupdate AND pubdelete FROM pg_catalog.pg_publication WHERE pubname = $1";
         let rows = session.query(query, &[&self.name]).await.map_err(read)?;
         let Some(row) = rows.first() else {
             let options =
                 if session.version >= 130_000 { " WITH (publish_via_partition_root = true)" } else { "" };
-            let of = if tables.is_empty() { String::new() } else { format!(" FOR TABLE {}", self.list(tables)) };
+            let of =
+                if tables.is_empty() { String::new() } else { format!(" FOR TABLE {}", self.list(tables)) };
             let statement = format!("CREATE PUBLICATION {}{of}{options}", quoted(&self.name));
             self.write(session, &statement).await?;
             tracing::info!("Made the publication {}", self.name);
@@ -186,7 +221,8 @@ impl Names<'_> {
         let query = "SELECT p.prrelid FROM pg_catalog.pg_publication_rel p \
              JOIN pg_catalog.pg_publication n ON n.oid = p.prpubid WHERE n.pubname = $1";
         let rows = session.query(query, &[&self.name]).await.map_err(read)?;
-        let published: HashSet<u32> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(read)?;
+        let published: HashSet<u32> =
+            rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(read)?;
         let missing: Vec<&Table> =
             tables.iter().filter(|table| !published.contains(&table.oid)).copied().collect();
         if !missing.is_empty() {
@@ -226,13 +262,15 @@ impl Names<'_> {
         }
         match Failure::of(&error) {
             // Not allowed, or not possible: a standby, a table that cannot be published.
-            Failure::Server { code, message } if ["42501", "25006", "22023"].contains(&code.as_str()) => Err(self.never(
-                message,
-                format!(
-                    "Have an administrator run in the database {}: {statement};",
-                    self.place.database
-                ),
-            )),
+            Failure::Server { code, message } if ["42501", "25006", "22023"].contains(&code.as_str()) => {
+                Err(self.never(
+                    message,
+                    format!(
+                        "Have an administrator run in the database {}: {statement};",
+                        self.place.database
+                    ),
+                ))
+            }
             _ => Err(self.failed("prepare the publication", &error)),
         }
     }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use connectors_sdk::{ErrorKind, SourceError};
 use tokio_postgres::{Error, Statement};
 
-use super::{Batch, Reader, Seat, Stop, is_cut};
-use crate::postgresql::catalog::{self, Table};
+use super::{Batch, Reader, Seat, Stop, is_cut, pause};
+use crate::postgresql::catalog::{self, Kind, Table};
 use crate::postgresql::client::{Bound, Session, Typed};
 use crate::postgresql::document::Shape;
 use crate::postgresql::error::{Failure, quoted};
@@ -15,6 +15,8 @@ use crate::shared::sql::ranges::{KeyRange, split};
 
 /// Rows a part has at least to be worth a connection.
 const LEAST_ROWS: u64 = 20_000;
+/// Bytes that a row takes in the file of a table nobody has counted (`ANALYZE`) are taken to be this many.
+const ASSUMED_ROW: i64 = 128;
 
 /// A part of a table.
 #[derive(Debug, Clone)]
@@ -30,11 +32,18 @@ pub(in crate::postgresql) struct Part {
 /// The parts of a table with a key. They are found before the snapshot is taken: the first and the last part are open.
 pub(in crate::postgresql) async fn parts(session: &Session, table: Table) -> Result<Vec<Part>, Error> {
     let fence = catalog::fence(session, table.oid).await?;
+    let mut rows = table.rows;
+    if rows == 0 && table.kind == Kind::Table {
+        let size =
+            session.query("SELECT pg_catalog.pg_relation_size($1::pg_catalog.oid)", &[&table.oid]).await?;
+        let bytes: Option<i64> = size.first().map_or(Ok(None), |row| row.try_get(0))?;
+        rows = bytes.map_or(0, |bytes| (bytes / ASSUMED_ROW).unsigned_abs());
+    }
     let mut ranges = vec![KeyRange::ALL];
-    if table.rows >= 2 * LEAST_ROWS
+    if rows >= 2 * LEAST_ROWS
         && let Some((min, max)) = bounds(session, &table).await?
     {
-        ranges = split(min, max, table.rows, super::CONNECTIONS, LEAST_ROWS);
+        ranges = split(min, max, rows, super::CONNECTIONS, LEAST_ROWS);
     }
     let label = |range: &KeyRange| match (range.from, range.to) {
         (None, None) => table.name.clone(),
@@ -43,12 +52,8 @@ pub(in crate::postgresql) async fn parts(session: &Session, table: Table) -> Res
             format!("{}[{}..{}]", table.name, text(from), text(to))
         }
     };
-    let part = |range: KeyRange| Part {
-        label: label(&range),
-        table: table.clone(),
-        range,
-        fence: fence.clone(),
-    };
+    let part =
+        |range: KeyRange| Part { label: label(&range), table: table.clone(), range, fence: fence.clone() };
     Ok(ranges.into_iter().map(part).collect())
 }
 
@@ -62,7 +67,9 @@ async fn bounds(session: &Session, table: &Table) -> Result<Option<(i128, i128)>
         return Ok(None);
     }
     // The schema is the first of the search path.
-    let sql = format!("SELECT pg_catalog.min({column})::pg_catalog.int8, pg_catalog.max({column})::pg_catalog.int8 FROM {from}");
+    let sql = format!(
+        "SELECT pg_catalog.min({column})::pg_catalog.int8, pg_catalog.max({column})::pg_catalog.int8 FROM {from}"
+    );
     let rows = session.query(&sql, &[]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let bound = |index| row.try_get::<_, Option<i64>>(index);
@@ -80,6 +87,8 @@ struct Progress {
     failures: u32,
     /// Whether the shared snapshot is of no use for this table.
     fresh: bool,
+    /// Whether the shared snapshot was found to be lost.
+    alone: bool,
 }
 
 impl Reader {
@@ -101,7 +110,7 @@ impl Reader {
                 Err(Stop::Source(error)) => {
                     seat.0 = None;
                     progress.failures += 1;
-                    self.pause(progress.failures, &part.label, error).await?;
+                    pause(progress.failures, self.retries, &part.label, error).await?;
                     continue;
                 }
                 Err(Stop::Driver(error)) => error,
@@ -111,11 +120,18 @@ impl Reader {
             let failure = Failure::of(&error);
             match failure.code() {
                 // The snapshot went with the connection that made it, or the server was started anew.
-                Some("22023" | "42704" | "55000") if !progress.fresh && self.lock().take().is_some() => {
-                    tracing::info!("{}: the snapshot is lost: going on with the tables as they are now", part.label);
+                Some("22023" | "42704" | "55000") if !progress.fresh && !progress.alone => {
+                    progress.alone = true;
+                    self.lock().take();
+                    tracing::info!(
+                        "{}: the snapshot is lost: going on with the tables as they are now",
+                        part.label
+                    );
                 }
                 // Columns were altered: look what there is now.
-                Some("42703" | "0A000" | "42883" | "22P03" | "42804") if progress.failures < self.retries => {
+                Some("42703" | "0A000" | "42883" | "22P03" | "42804")
+                    if i64::from(progress.failures) < self.retries =>
+                {
                     progress.failures += 1;
                     let session = seat.session(&self.server).await?;
                     progress.table = catalog::again(session, &self.server.place, &part.table.name).await?;
@@ -123,7 +139,7 @@ impl Reader {
                 _ if is_cut(&failure) => {
                     progress.failures += 1;
                     let error = self.failed(&error, &part.table.name);
-                    self.pause(progress.failures, &part.label, error).await?;
+                    pause(progress.failures, self.retries, &part.label, error).await?;
                 }
                 _ => return Err(self.failed(&error, &part.table.name)),
             }
@@ -239,11 +255,14 @@ impl Pages {
         let shape = Shape::of_table(place, &table.name, probe.columns(), &table.key);
         if part.range.from.is_none() {
             for name in shape.clashes() {
-                tracing::warn!("{}: several columns become the field {name}; the last one's values are kept", table.name);
+                tracing::warn!(
+                    "{}: several columns become the field {name}; the last one's values are kept",
+                    table.name
+                );
             }
         }
         let types = shape.key_types();
-        let list = shape.select_list(table.columns.iter().map(String::as_str));
+        let list = shape.select_list(names.into_iter());
         let integer = "pg_catalog.int8";
         let statement = |after: bool| {
             let mut conditions = Vec::new();
@@ -258,8 +277,11 @@ impl Pages {
                     number += 1;
                 }
             }
-            let filter =
-                if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+            let filter = if conditions.is_empty() {
+                String::new()
+            } else {
+                format!(" WHERE {}", conditions.join(" AND "))
+            };
             let order = keyset::order_by(&Typed { types: &types }, &table.key);
             format!("SELECT {list} FROM {from}{filter} {order} LIMIT ${number}::{integer}")
         };

@@ -11,9 +11,9 @@ use serde_json::Value;
 use tokio_postgres::Statement;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{Batch, Reader, Seat, Stop, is_cut};
+use super::{Batch, Reader, Seat, Stop, is_cut, pause};
 use crate::postgresql::catalog::{self, Table};
-use crate::postgresql::client::Session;
+use crate::postgresql::client::{Bound, Session};
 use crate::postgresql::document::Shape;
 use crate::postgresql::error::{Failure, quoted};
 use crate::postgresql::rules::Custom;
@@ -31,13 +31,26 @@ pub(in crate::postgresql) struct Query {
 
 #[derive(Debug)]
 enum What {
-    Table(Table),
+    Table(Table, Option<Since>),
     Custom(Custom),
+}
+
+/// Only rows whose value in this column is at least this.
+#[derive(Debug)]
+struct Since {
+    column: String,
+    value: String,
 }
 
 impl Query {
     pub(in crate::postgresql) fn of_table(table: Table) -> Self {
-        Self { label: table.name.clone(), what: What::Table(table) }
+        Self { label: table.name.clone(), what: What::Table(table, None) }
+    }
+
+    /// Rows whose value in a column is at least this; all, where there is no value.
+    pub(in crate::postgresql) fn since(table: Table, column: &str, value: Option<&str>) -> Self {
+        let since = value.map(|value| Since { column: column.to_owned(), value: value.to_owned() });
+        Self { label: table.name.clone(), what: What::Table(table, since) }
     }
 
     pub(in crate::postgresql) fn custom(custom: Custom) -> Self {
@@ -56,7 +69,7 @@ impl Reader {
                 Err(Stop::Driver(error)) => {
                     let failure = Failure::of(&error);
                     let error = match &query.what {
-                        What::Table(table) => self.failed(&error, &table.name),
+                        What::Table(table, _) => self.failed(&error, &table.name),
                         What::Custom(custom) => custom.failed(&self.server.place, &failure),
                     };
                     // A query cut off is worth another attempt; any other error is not.
@@ -68,7 +81,7 @@ impl Reader {
             };
             seat.0 = None;
             failures += 1;
-            self.pause(failures, &query.label, error).await?;
+            pause(failures, self.retries, &query.label, error).await?;
         }
     }
 
@@ -76,15 +89,18 @@ impl Reader {
         let session = seat.session(&self.server).await?;
         // A single statement sees one state of the tables, which begins after their locks were taken.
         session.run("BEGIN READ ONLY").await?;
-        let (shape, statement) = match &query.what {
-            What::Table(table) => self.table(session, table).await?,
-            What::Custom(custom) => custom.prepare(session, &self.server.place).await?,
+        let (shape, statement, values) = match &query.what {
+            What::Table(table, since) => self.table(session, table, since.as_ref()).await?,
+            What::Custom(custom) => {
+                let (shape, statement) = custom.prepare(session, &self.server.place).await?;
+                (shape, statement, Vec::new())
+            }
         };
         let mut seen = Seen::default();
         let mut batch = Batch::new(&self.sink);
         let (mut total, mut count) = (0, 0);
         let (mut begun, mut waited) = (Instant::now(), Duration::ZERO);
-        let mut rows = session.stream(&statement, Vec::new()).await?;
+        let mut rows = session.stream(&statement, values).await?;
         while let Some(row) = rows.next().await {
             let row = row?;
             let document = shape.document(&row)?;
@@ -114,7 +130,12 @@ impl Reader {
         Ok(total)
     }
 
-    async fn table(&self, session: &Session, table: &Table) -> Result<(Shape, Statement), Stop> {
+    async fn table(
+        &self,
+        session: &Session,
+        table: &Table,
+        since: Option<&Since>,
+    ) -> Result<(Shape, Statement, Vec<Bound>), Stop> {
         let place = &self.server.place;
         // The columns as they are now: nothing was read of them yet.
         let Some(table) = catalog::again(session, place, &table.name).await? else {
@@ -130,11 +151,20 @@ impl Reader {
         let probe = session.prepare(&format!("SELECT {} FROM {from}", names.join(", "))).await?;
         let shape = Shape::of_table(place, &table.name, probe.columns(), &table.key);
         for name in shape.clashes() {
-            tracing::warn!("{}: several columns become the field {name}; the last one's values are kept", table.name);
+            tracing::warn!(
+                "{}: several columns become the field {name}; the last one's values are kept",
+                table.name
+            );
         }
-        let list = shape.select_list(table.columns.iter().map(String::as_str));
-        let statement = session.prepare(&format!("SELECT {list} FROM {from}")).await?;
-        Ok((shape, statement))
+        let list = shape.select_list(names.into_iter());
+        let (mut filter, mut values) = (String::new(), Vec::new());
+        if let Some(Since { column, value }) = since {
+            // The server knows the type from the column.
+            filter = format!(" WHERE {} >= $1", quoted(column));
+            values.push(Bound::text(value.as_str()));
+        }
+        let statement = session.prepare(&format!("SELECT {list} FROM {from}{filter}")).await?;
+        Ok((shape, statement, values))
     }
 }
 

@@ -34,13 +34,19 @@ pub(super) fn polygon(bytes: &[u8]) -> Result<String, Malformed> {
 /// `{A,B,C}`: A·x + B·y + C = 0, as the server writes it.
 pub(super) fn line(bytes: &[u8]) -> Result<String, Malformed> {
     let [a, b, c] = numbers(bytes)?;
-    Ok(format!("{{{a},{b},{c}}}"))
+    Ok(format!("{{{},{},{}}}", short(a), short(b), short(c)))
 }
 
 /// `<(x,y),r>`, as the server writes it.
 pub(super) fn circle(bytes: &[u8]) -> Result<String, Malformed> {
     let [x, y, radius] = numbers(bytes)?;
-    Ok(format!("<({x},{y}),{radius}>"))
+    Ok(format!("<({},{}),{}>", short(x), short(y), short(radius)))
+}
+
+/// The shortest text that is the same number.
+fn short(number: f64) -> String {
+    let text = format!("{number:?}");
+    text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
 }
 
 /// A count, and that many points.

@@ -7,10 +7,7 @@ use super::*;
 
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
 fn decoded(codec: &Codec, bytes: &str) -> Value {
@@ -66,7 +63,10 @@ fn texts_and_bytes() {
 #[test]
 fn json_is_kept_as_it_is() {
     let value = |text: &str| json::value(text.as_bytes());
-    assert_eq!(value(r#"{"a": [1, 2.5, null], "b": "1e400 \" 2"}"#), json!({"a": [1, 2.5, null], "b": "1e400 \" 2"}));
+    assert_eq!(
+        value(r#"{"a": [1, 2.5, null], "b": "1e400 \" 2"}"#),
+        json!({"a": [1, 2.5, null], "b": "1e400 \" 2"})
+    );
     assert_eq!(
         value(r#"[123456789012345678901, -0.12345678901234567891, 1e400, 1e-400, 1e3, 0e0]"#),
         json!(["123456789012345678901", "-0.12345678901234567891", "1e400", "1e-400", 1e3, 0.0])
@@ -168,10 +168,7 @@ fn arrays() {
     // Dimensions, flags, type, then length and lower bound of each dimension, then the elements.
     assert_eq!(decoded(&integers, "00000000 00000000 00000017"), json!([]));
     assert_eq!(
-        decoded(
-            &integers,
-            "00000001 00000001 00000017 00000002 00000001 00000004 00000007 ffffffff"
-        ),
+        decoded(&integers, "00000001 00000001 00000017 00000002 00000001 00000004 00000007 ffffffff"),
         json!([7, null])
     );
     assert_eq!(
@@ -186,13 +183,40 @@ fn arrays() {
 #[test]
 fn bytes_that_are_no_value_are_an_error_and_never_a_panic() {
     let all = [
-        Codec::Bool, Codec::Int2, Codec::Int4, Codec::Int8, Codec::Oid, Codec::Float4, Codec::Float8, Codec::Numeric,
-        Codec::Jsonb, Codec::Uuid, Codec::Date, Codec::Time, Codec::TimeWithZone, Codec::Timestamp, Codec::TimestampWithZone,
-        Codec::Interval, Codec::Network, Codec::Bits, Codec::Point, Codec::Segment, Codec::Box, Codec::Path, Codec::Polygon,
-        Codec::Line, Codec::Circle, Codec::Array(Box::new(Codec::Int4)),
+        Codec::Bool,
+        Codec::Int2,
+        Codec::Int4,
+        Codec::Int8,
+        Codec::Oid,
+        Codec::Float4,
+        Codec::Float8,
+        Codec::Numeric,
+        Codec::Jsonb,
+        Codec::Uuid,
+        Codec::Date,
+        Codec::Time,
+        Codec::TimeWithZone,
+        Codec::Timestamp,
+        Codec::TimestampWithZone,
+        Codec::Interval,
+        Codec::Network,
+        Codec::Bits,
+        Codec::Point,
+        Codec::Segment,
+        Codec::Box,
+        Codec::Path,
+        Codec::Polygon,
+        Codec::Line,
+        Codec::Circle,
+        Codec::Array(Box::new(Codec::Int4)),
     ];
     for codec in all {
-        for bytes in ["", "00 00 00", "ffffffffffffffffffffffffffffff", "00000001 00000000 00000017 7fffffff 00000001 00000004"] {
+        for bytes in [
+            "",
+            "00 00 00",
+            "ffffffffffffffffffffffffffffff",
+            "00000001 00000000 00000017 7fffffff 00000001 000000",
+        ] {
             assert_eq!(codec.decode(&hex(bytes)), Err(Malformed), "{codec:?} {bytes}");
         }
     }
@@ -210,9 +234,17 @@ fn keys_are_written_as_by_elastics_connector() {
 
 #[test]
 fn what_has_no_codec_is_sent_as_text() {
-    let plan = |name: &str, kind: Kind| Plan::of(&Type::new(name.to_owned(), 70_000, kind, "public".to_owned()));
+    let plan =
+        |name: &str, kind: Kind| Plan::of(&Type::new(name.to_owned(), 70_000, kind, "public".to_owned()));
     let other = || Type::new("geometry".to_owned(), 70_001, Kind::Simple, "public".to_owned());
-    let row = || Type::new("pair".to_owned(), 70_002, Kind::Composite(vec![Field::new("a".to_owned(), Type::INT4)]), "public".to_owned());
+    let row = || {
+        Type::new(
+            "pair".to_owned(),
+            70_002,
+            Kind::Composite(vec![Field::new("a".to_owned(), Type::INT4)]),
+            "public".to_owned(),
+        )
+    };
     assert_eq!(Plan::of(&other()), Plan { cast: Cast::Text, codec: Codec::Text });
     assert_eq!(Plan::of(&Type::MONEY).expression("\"c\""), "\"c\"::pg_catalog.text");
     assert_eq!(Plan::of(&Type::MONEY_ARRAY).expression("\"c\""), "\"c\"::pg_catalog.text[]");
@@ -222,6 +254,9 @@ fn what_has_no_codec_is_sent_as_text() {
     assert_eq!(plan("mood", Kind::Enum(vec![])), Plan { cast: Cast::None, codec: Codec::Text });
     assert_eq!(plan("positive", Kind::Domain(Type::INT4)), Plan { cast: Cast::None, codec: Codec::Int4 });
     assert_eq!(Plan::of(&Type::INT4_RANGE).cast, Cast::Text);
-    assert_eq!(Plan::of(&Type::INT4_ARRAY), Plan { cast: Cast::None, codec: Codec::Array(Box::new(Codec::Int4)) });
+    assert_eq!(
+        Plan::of(&Type::INT4_ARRAY),
+        Plan { cast: Cast::None, codec: Codec::Array(Box::new(Codec::Int4)) }
+    );
     assert_eq!(Plan::of(&Type::INT4).expression("\"c\""), "\"c\"");
 }

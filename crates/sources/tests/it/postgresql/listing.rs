@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connectors_sdk::{DataSource, ErrorKind, SinkLimits, SourceContext, channel};
+use connectors_sdk::{ErrorKind, SinkLimits, SourceContext, channel};
 use serde_json::{Value, json};
 
 use super::{Database, full};
@@ -174,11 +174,19 @@ async fn mistakes_of_the_configuration_are_named() {
         (vec![("database", json!("it_absent"))], ErrorKind::Config, "it_absent"),
         (vec![("schema", json!("absent"))], ErrorKind::Config, "absent"),
         (vec![("tables", json!("open, absent, gone"))], ErrorKind::Config, "absent, gone"),
-        (vec![("port", json!(1))], ErrorKind::Unavailable, "127.0.0.1:1"),
-        (vec![("host", json!("no-such-host.invalid"))], ErrorKind::Unavailable, "no-such-host.invalid"),
+        (vec![("port", json!(1)), ("retry_count", json!(0))], ErrorKind::Unavailable, "127.0.0.1:1"),
+        (
+            vec![("host", json!("no-such-host.invalid")), ("retry_count", json!(0))],
+            ErrorKind::Unavailable,
+            "no-such-host.invalid",
+        ),
         (vec![("ssl_enabled", json!(true))], ErrorKind::Config, "`ssl_enabled`"),
         (with(&[("tables", json!("closed"))]), ErrorKind::Config, "closed"),
-        (with(&[("schema", json!("hidden"))]), ErrorKind::PermissionDenied, "GRANT USAGE ON SCHEMA \"hidden\" TO \"it_reader\""),
+        (
+            with(&[("schema", json!("hidden"))]),
+            ErrorKind::PermissionDenied,
+            "GRANT USAGE ON SCHEMA \"hidden\" TO \"it_reader\"",
+        ),
     ] {
         let source = database.source(&values);
         let error = source.validate().await.unwrap_err();
@@ -191,7 +199,9 @@ async fn mistakes_of_the_configuration_are_named() {
             }
         }
     }
-    for (key, value) in [("port", json!(0)), ("port", json!(70_000)), ("host", json!("")), ("tables", json!(""))] {
+    for (key, value) in
+        [("port", json!(0)), ("port", json!(70_000)), ("host", json!("")), ("tables", json!(""))]
+    {
         let error = database.try_source(&[(key, value)], SourceContext::default()).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains(&format!("`{key}`")), "{error}");

@@ -31,7 +31,13 @@ impl Proxy {
     }
 }
 
-async fn pass(client: TcpStream, server: TcpStream, passed: Arc<AtomicU64>, bytes: u64, cuts: Arc<AtomicUsize>) {
+async fn pass(
+    client: TcpStream,
+    server: TcpStream,
+    passed: Arc<AtomicU64>,
+    bytes: u64,
+    cuts: Arc<AtomicUsize>,
+) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let up = tokio::spawn(async move {

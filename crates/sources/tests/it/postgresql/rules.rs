@@ -46,7 +46,8 @@ async fn both_forms_of_rules_run() {
     assert_eq!(joined["table"], json!(["orders", "customers"]));
     assert_eq!(joined["public_customers_orders_name"], "Bob");
 
-    let rules = json!([{"tables": ["loose"], "query": "VALUES (1, 'a'), (2, 'b')", "id_columns": ["column1"]}]);
+    let rules =
+        json!([{"tables": ["loose"], "query": "VALUES (1, 'a'), (2, 'b')", "id_columns": ["column1"]}]);
     let synced = full(source.as_ref(), Some(&rules)).await;
     assert_eq!(synced.ids(), ["it_rules_public_loose_1", "it_rules_public_loose_2"]);
     // No query is no rule.
@@ -70,7 +71,10 @@ async fn what_is_wrong_with_rules_is_said() {
         (one("SELEC nr FROM orders"), "syntax error at or near \"SELEC\" (at character 1)"),
         (one("SELECT nope FROM orders"), "column \"nope\" does not exist"),
         (one("SELECT id FROM orders"), "these are not: nr"),
-        (json!([{"tables": ["orders"], "query": "SELECT nr FROM orders", "id_columns": ["total"]}]), "these are not: total"),
+        (
+            json!([{"tables": ["orders"], "query": "SELECT nr FROM orders", "id_columns": ["total"]}]),
+            "these are not: total",
+        ),
         (json!([{"tables": ["loose"], "query": "SELECT * FROM loose"}]), "no primary key"),
         (one("DELETE FROM orders"), "no result"),
         (one("DELETE FROM orders RETURNING *"), "only queries"),
@@ -79,7 +83,8 @@ async fn what_is_wrong_with_rules_is_said() {
         (one("SELECT 1; SELECT 2"), "multiple commands"),
     ] {
         let violations = source.validate_advanced_rules(&rules).await.unwrap();
-        let text = violations.iter().map(|violation| violation.message.as_str()).collect::<Vec<_>>().join("; ");
+        let text =
+            violations.iter().map(|violation| violation.message.as_str()).collect::<Vec<_>>().join("; ");
         assert!(text.contains(words), "{rules}: {text}");
         let synced = full(source.as_ref(), Some(&rules)).await;
         assert!(synced.error().contains(words) && synced.documents.is_empty(), "{}", synced.error());
@@ -91,7 +96,8 @@ async fn what_is_wrong_with_rules_is_said() {
     database.run(writing).await;
     let synced = full(source.as_ref(), Some(&one("SELECT nr, spoil() AS x FROM orders"))).await;
     assert!(synced.error().contains("read-only transaction"), "{}", synced.error());
-    let left: Value = database.client.query_one("SELECT count(*) FROM orders", &[]).await.unwrap().get::<_, i64>(0).into();
+    let left: Value =
+        database.client.query_one("SELECT count(*) FROM orders", &[]).await.unwrap().get::<_, i64>(0).into();
     assert_eq!(left, 3);
     database.drop().await;
 }
