@@ -29,7 +29,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How long it may take until the connection can be used.
 const LOGIN: Duration = Duration::from_secs(30);
 /// A server that is gone without a word is noticed after about two minutes.
-const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(10), 6);
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_mins(1), Duration::from_secs(10), 6);
 /// How long a query that nobody waits for is asked to stop.
 const CANCEL: Duration = Duration::from_secs(5);
 

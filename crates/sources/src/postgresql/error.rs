@@ -90,8 +90,9 @@ fn chain(error: &Error) -> String {
 fn is_certificate(error: &Error) -> bool {
     let mut cause = error.source();
     while let Some(inner) = cause {
+        // rustls wraps its errors in those of I/O, which do not name them as their cause.
         let io = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if io.is_some_and(|inner| inner.is::<rustls::Error>()) || inner.is::<rustls::Error>() {
+        if inner.is::<rustls::Error>() || io.and_then(|io| io.downcast_ref::<rustls::Error>()).is_some() {
             return true;
         }
         cause = inner.source();

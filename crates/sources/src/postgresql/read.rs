@@ -234,7 +234,7 @@ impl Work {
             return Ok(vec![Self::Query(Query::of_table(table))]);
         }
         let name = table.name.clone();
-        let parts = parts(session, table).await;
+        let parts = parts(session, &server.place, table).await;
         let parts = parts.map_err(|error| server.place.error("read the table", &error, Some(&name)))?;
         Ok(parts.into_iter().map(Self::Part).collect())
     }

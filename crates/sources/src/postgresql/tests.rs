@@ -29,7 +29,7 @@ fn source(values: &[(&str, Value)]) -> Result<PostgresqlSource, SourceError> {
 /// The form of Elastic's connector, as its connector documents have it.
 #[test]
 fn the_form_begins_with_the_fields_of_elastics_connector() {
-    let fields: Vec<Value> = descriptor().fields().iter().map(|field| field.to_value()).collect();
+    let fields: Vec<Value> = descriptor().fields().iter().map(connectors_sdk::Field::to_value).collect();
     let keys: Vec<_> = descriptor().fields().iter().map(|field| field.key().to_owned()).collect();
     let expected = [
         "host",

@@ -74,7 +74,7 @@ impl Names<'_> {
         Cannot::Now(self.place.error(operation, error, None))
     }
 
-    fn never(&self, problem: String, hint: String) -> Cannot {
+    fn never(problem: String, hint: String) -> Cannot {
         Cannot::Never(
             SourceError::new(ErrorKind::Config, "read changes from the server's log", problem)
                 .with_hint(hint),
@@ -129,7 +129,7 @@ impl Names<'_> {
                 Ok(())
             }
             Err(error) => Err(match Failure::of(&error) {
-                Failure::Server { code, message } if code == "42501" => self.never(
+                Failure::Server { code, message } if code == "42501" => Self::never(
                     message,
                     format!(
                         "Have an administrator run: ALTER ROLE {} REPLICATION;",
@@ -137,7 +137,7 @@ impl Names<'_> {
                     ),
                 ),
                 Failure::Server { code, message } if code == "53400" => {
-                    self.never(message, "Raise max_replication_slots at the server.".to_owned())
+                    Self::never(message, "Raise max_replication_slots at the server.".to_owned())
                 }
                 Failure::Server { code, .. } if code == "57014" => Cannot::Now(
                     SourceError::new(
@@ -155,7 +155,7 @@ impl Names<'_> {
     /// Whether the server's log can be read at all.
     pub(super) async fn check(&self, session: &Session) -> Result<(), Cannot> {
         if session.version < 100_000 {
-            return Err(self.never(
+            return Err(Self::never(
                 "the server is older than version 10, whose log cannot be read this way".to_owned(),
                 "Upgrade the server, or set `watermark_column`.".to_owned(),
             ));
@@ -170,14 +170,14 @@ impl Names<'_> {
         let read = || Ok((row.try_get::<_, String>(0)?, row.try_get::<_, bool>(1)?));
         let (level, may) = read().map_err(|error| self.failed("look at the server's settings", &error))?;
         if level != "logical" {
-            return Err(self.never(
+            return Err(Self::never(
                 format!("wal_level is {level}"),
                 "Set wal_level = logical in postgresql.conf and restart the server, or set `watermark_column`.".to_owned(),
             ));
         }
         if !may {
             let user = quoted(&self.place.user);
-            return Err(self.never(
+            return Err(Self::never(
                 format!("{} lacks the attribute REPLICATION", self.place.user),
                 format!(
                     "Have an administrator run: ALTER ROLE {user} REPLICATION; or set `watermark_column`."
@@ -207,7 +207,7 @@ impl Names<'_> {
             return Ok(None);
         };
         if !row.try_get::<_, bool>(1).map_err(read)? {
-            return Err(self.never(
+            return Err(Self::never(
                 format!("the publication {} leaves out kinds of changes", self.name),
                 format!(
                     "Have an administrator run: ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate');",
@@ -263,7 +263,7 @@ impl Names<'_> {
         match Failure::of(&error) {
             // Not allowed, or not possible: a standby, a table that cannot be published.
             Failure::Server { code, message } if ["42501", "25006", "22023"].contains(&code.as_str()) => {
-                Err(self.never(
+                Err(Self::never(
                     message,
                     format!(
                         "Have an administrator run in the database {}: {statement};",

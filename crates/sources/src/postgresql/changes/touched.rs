@@ -19,7 +19,7 @@ const COLLECTED: usize = 20_000;
 /// Rows read by one statement.
 const ROWS: usize = 1000;
 /// How long a transaction that is in the log may take until it is seen.
-const UNSEEN: Duration = Duration::from_secs(60);
+const UNSEEN: Duration = Duration::from_mins(1);
 /// Type number of `text`, for arrays of it.
 const TEXT: u32 = 25;
 

@@ -9,7 +9,7 @@ use super::{Batch, Reader, Seat, Stop, is_cut, pause};
 use crate::postgresql::catalog::{self, Kind, Table};
 use crate::postgresql::client::{Bound, Session, Typed};
 use crate::postgresql::document::Shape;
-use crate::postgresql::error::{Failure, quoted};
+use crate::postgresql::error::{Failure, Place, quoted};
 use crate::shared::sql::keyset;
 use crate::shared::sql::ranges::{KeyRange, split};
 
@@ -30,7 +30,11 @@ pub(in crate::postgresql) struct Part {
 }
 
 /// The parts of a table with a key. They are found before the snapshot is taken: the first and the last part are open.
-pub(in crate::postgresql) async fn parts(session: &Session, table: Table) -> Result<Vec<Part>, Error> {
+pub(in crate::postgresql) async fn parts(
+    session: &Session,
+    place: &Place,
+    table: Table,
+) -> Result<Vec<Part>, Error> {
     let fence = catalog::fence(session, table.oid).await?;
     let mut rows = table.rows;
     if rows == 0 && table.kind == Kind::Table {
@@ -41,7 +45,7 @@ pub(in crate::postgresql) async fn parts(session: &Session, table: Table) -> Res
     }
     let mut ranges = vec![KeyRange::ALL];
     if rows >= 2 * LEAST_ROWS
-        && let Some((min, max)) = bounds(session, &table).await?
+        && let Some((min, max)) = bounds(session, place, &table).await?
     {
         ranges = split(min, max, rows, super::CONNECTIONS, LEAST_ROWS);
     }
@@ -58,15 +62,14 @@ pub(in crate::postgresql) async fn parts(session: &Session, table: Table) -> Res
 }
 
 /// The least and the greatest value of a key that begins with an integer.
-async fn bounds(session: &Session, table: &Table) -> Result<Option<(i128, i128)>, Error> {
+async fn bounds(session: &Session, place: &Place, table: &Table) -> Result<Option<(i128, i128)>, Error> {
     let Some(first) = table.key.first() else { return Ok(None) };
-    let (column, from) = (quoted(first), quoted(&table.name));
+    let (column, from) = (quoted(first), format!("{}.{}", quoted(&place.schema), quoted(&table.name)));
     let kind = "SELECT a.atttypid IN (20, 21, 23) FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1 AND a.attname = $2";
     let integer = session.query(kind, &[&table.oid, first]).await?;
     if !integer.first().map_or(Ok(false), |row| row.try_get(0))? {
         return Ok(None);
     }
-    // The schema is the first of the search path.
     let sql = format!(
         "SELECT pg_catalog.min({column})::pg_catalog.int8, pg_catalog.max({column})::pg_catalog.int8 FROM {from}"
     );
