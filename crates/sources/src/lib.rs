@@ -5,6 +5,8 @@ mod dir;
 mod mongodb;
 #[cfg(feature = "mysql")]
 mod mysql;
+#[cfg(feature = "postgresql")]
+mod postgresql;
 mod shared;
 
 use connectors_sdk::Registry;
@@ -16,5 +18,7 @@ pub fn registry() -> Registry {
     let registry = registry.with(mongodb::descriptor());
     #[cfg(feature = "mysql")]
     let registry = registry.with(mysql::descriptor());
+    #[cfg(feature = "postgresql")]
+    let registry = registry.with(postgresql::descriptor());
     registry
 }

@@ -4,6 +4,8 @@
 mod mongodb;
 #[cfg(feature = "mysql")]
 mod mysql;
+#[cfg(feature = "postgresql")]
+mod postgresql;
 
 use std::any::Any;
 use std::collections::{BTreeMap, HashSet};
@@ -27,8 +29,11 @@ struct Fixture {
 }
 
 /// Sources that read from a server, and the environment variable that says where it is. Without it they are left out.
-const NEED_A_SERVER: &[(&str, &str)] =
-    &[("mongodb", "CONNECTORS_TEST_MONGODB"), ("mysql", "CONNECTORS_TEST_MYSQL")];
+const NEED_A_SERVER: &[(&str, &str)] = &[
+    ("mongodb", "CONNECTORS_TEST_MONGODB"),
+    ("mysql", "CONNECTORS_TEST_MYSQL"),
+    ("postgresql", "CONNECTORS_TEST_POSTGRESQL"),
+];
 
 fn has_fixture(service_type: &str) -> bool {
     let needed = NEED_A_SERVER.iter().find(|(needing, _)| *needing == service_type);
@@ -49,6 +54,8 @@ fn fixture(service_type: &str) -> Fixture {
         "mongodb" => mongodb::fixture::start(),
         #[cfg(feature = "mysql")]
         "mysql" => mysql::fixture(),
+        #[cfg(feature = "postgresql")]
+        "postgresql" => Fixture { values: postgresql::fixture(), _system: Box::new(()) },
         other => panic!("the source {other} has no fixture"),
     }
 }
