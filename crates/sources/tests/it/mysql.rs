@@ -7,8 +7,6 @@ mod rules;
 mod support;
 mod values;
 
-use tempfile::TempDir;
-
 use self::support::Db;
 use crate::Fixture;
 
