@@ -1,0 +1,150 @@
+"""Tables of a SQL database: how they are made, filled and changed, and what each row holds."""
+import json
+import uuid
+from datetime import date, datetime, time
+from decimal import Decimal
+
+from ftest import data
+from ftest.live import Live
+from ftest.rules import Blob, Clock, Day, Flag, Json, Moment, Null, Number, Structure, Text
+
+# Rows in one statement.
+BATCH = 200
+
+
+class Array(list):
+    """A value of an array type."""
+
+
+def rule_of(value):
+    """The rule that the type of a value says."""
+    for kinds, rule in (((type(None),), lambda _: Null()), ((bool,), Flag), ((int, Decimal, float), Number), ((str,), Text), ((datetime,), Moment),
+                        ((date,), Day), ((time,), Clock), ((bytes,), Blob), ((uuid.UUID,), lambda value: Text(str(value))),
+                        ((Array,), lambda value: Structure([rule_of(one) for one in value])), ((dict, list), Json)):
+        if isinstance(value, kinds):
+            return rule(value)
+    raise TypeError(f"no rule for {value!r}")
+
+
+class Column:
+    """`make(r, number)`: the value of the row of that number. Columns of the key use the number only: a row keeps its key."""
+
+    def __init__(self, name, kind, make, rule=rule_of, null=0.15):
+        self.name, self.kind, self.make, self.rule, self.null = name, kind, make, rule, null
+
+
+class Table:
+    """`share`: of all documents. Without a key its rows are no documents."""
+
+    def __init__(self, name, share, key, columns):
+        self.name, self.share, self.key, self.columns = name, share, key, columns
+        for column in columns:
+            if column.name in key:
+                column.null = 0
+        self.live = None
+
+    def fill(self, count):
+        self.live = Live(self.name, count)
+
+    def row(self, number):
+        """The values by column, as of the row's version."""
+        version = self.live.versions[number]
+        r, fixed = data.rng(self.name, number, version), data.rng(self.name, number)
+        row = {}
+        for column in self.columns:
+            value = column.make(fixed if column.name in self.key else r, number)
+            row[column.name] = data.sometimes(r, value, column.null)
+        # Whatever the random numbers say: a changed row differs.
+        row["version"] = version
+        return row
+
+    def key_of(self, number):
+        """The key's values by column, in the order of the columns, which need not be the key's."""
+        fixed = data.rng(self.name, number)
+        return {column.name: column.make(fixed, number) for column in self.columns if column.name in self.key}
+
+    def create(self):
+        columns = [f"{column.name} {column.kind}{' NOT NULL' if column.name in self.key else ''}" for column in self.columns] + ["version INT NOT NULL"]
+        key = [f"PRIMARY KEY ({', '.join(self.key)})"] if self.key else []
+        return f"CREATE TABLE {self.name} ({', '.join(columns + key)});\n"
+
+    def inserts(self, numbers, literal):
+        numbers = list(numbers)
+        for start in range(0, len(numbers), BATCH):
+            rows = (self.row(number) for number in numbers[start:start + BATCH])
+            yield f"INSERT INTO {self.name} VALUES " + ",".join(f"({','.join(map(literal, row.values()))})" for row in rows) + ";\n"
+
+    def where(self, number, literal):
+        return " AND ".join(f"{name} = {literal(value)}" for name, value in self.key_of(number).items())
+
+    def change(self, share, literal):
+        """Statements that delete, change and add this share of the rows each, and how many that is."""
+        gone, changed, new = self.live.change(share)
+        statements = [f"DELETE FROM {self.name} WHERE {self.where(number, literal)};\n" for number in gone]
+        for number in changed:
+            sets = ", ".join(f"{name} = {literal(value)}" for name, value in self.row(number).items() if name not in self.key)
+            statements.append(f"UPDATE {self.name} SET {sets} WHERE {self.where(number, literal)};\n")
+        return [*statements, *self.inserts(new, literal)], dict(inserted=len(new), changed=len(changed), deleted=len(gone))
+
+
+class Tables:
+    """All tables of a source. `literal`: a value as SQL; `run`: gives an iterable of statements to the server's client."""
+
+    def __init__(self, tables, count, literal, run):
+        self.tables, self.literal, self.run = tables, literal, run
+        for table in tables:
+            table.fill(max(4, int(count * table.share)))
+
+    def load(self):
+        self.run(table.create() for table in self.tables)
+        for table in self.tables:
+            self.run(table.inserts(table.live.versions, self.literal))
+
+    def change(self, share):
+        total, statements = dict(inserted=0, changed=0, deleted=0), []
+        for table in self.tables:
+            if table.key:
+                some, counts = table.change(share, self.literal)
+                statements += some
+                total = {name: total[name] + counts[name] for name in total}
+        self.run(statements)
+        return total
+
+    def expected(self, prefix, order):
+        """Id of each document → its table and number. `prefix(table)`: what ids begin with; `order(table)`: columns of the key."""
+        found = {}
+        for table in self.tables:
+            if table.key:
+                start, columns = prefix(table.name), order(table)
+                for number in table.live.versions:
+                    key = table.key_of(number)
+                    found["_".join([start, *(key_text(key[name], len(columns)) for name in columns)])] = (table, number)
+        return found
+
+
+def key_text(value, columns):
+    """In a key of several columns, texts have their separators escaped: else two keys could have one id."""
+    if isinstance(value, str) and columns > 1:
+        return value.replace("\\", "\\\\").replace("_", "\\_")
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def literal(value, text, blob):
+    """A value as SQL, as far as the dialects agree; `text` and `blob`: how a dialect quotes those."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, (int, Decimal)):
+        return f"{value:f}" if isinstance(value, Decimal) else str(value)
+    if isinstance(value, bytes):
+        return blob(value)
+    if isinstance(value, datetime):
+        return f"'{value.isoformat(sep=' ')}'"
+    if isinstance(value, (date, time)):
+        return f"'{value.isoformat()}'"
+    if isinstance(value, (dict, list)):
+        return text(json.dumps(value, ensure_ascii=False))
+    return text(str(value))

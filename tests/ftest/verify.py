@@ -1,0 +1,54 @@
+"""Compares every document of an index, field by field, with what the source holds."""
+from ftest.rules import Null, Text, fits, is_moment
+from support.elastic import documents
+
+# Set by the framework, not by the source.
+PIPELINE = {"_extract_binary_content", "_reduce_whitespace", "_run_ml_inference"}
+SHOWN = 10
+
+
+class Mismatch(SystemExit):
+    pass
+
+
+def differences(identifier, got, expected):
+    """What is wrong with one document, as lines."""
+    wrong = []
+    got = dict(got)
+    if not is_moment(got.pop("_timestamp", None)):
+        wrong.append("_timestamp is missing or no moment in the past")
+    if "id" not in expected:
+        expected = {**expected, "id": Text(identifier)}
+    for field in PIPELINE:
+        if type(got.pop(field, True)) is not bool:
+            wrong.append(f"{field} is no boolean")
+    for field, rule in expected.items():
+        value = got.pop(field, None)
+        if not fits(value, rule):
+            wrong.append(f"{field}: {value!r:.200} is not {rule!r:.200}")
+    wrong += [f"{field}: {value!r:.200} was not expected" for field, value in got.items()]
+    return wrong
+
+
+def verify(url, index, source, phase):
+    """Answers how many documents and fields agree; raises at the end of the index if any does not, or one is missing or too many."""
+    expected, problems, seen, fields = source.expected(), [], set(), 0
+    for identifier, got in documents(url, index):
+        if identifier in seen:
+            problems.append(f"{identifier}: twice")
+        seen.add(identifier)
+        row = expected.get(identifier)
+        if row is None:
+            problems.append(f"{identifier}: not in the source")
+            continue
+        rules = source.document(row)
+        fields += sum(not isinstance(rule, Null) for rule in rules.values())
+        problems += [f"{identifier}: {line}" for line in differences(identifier, got, rules)]
+        if len(problems) > 1000:
+            break
+    else:
+        problems += [f"{identifier}: missing in the index" for identifier in expected.keys() - seen]
+    if problems:
+        lines = "\n  ".join(sorted(problems)[:SHOWN])
+        raise Mismatch(f"after the {phase} sync the index {index} is not what the source holds: {len(problems):,} differences\n  {lines}")
+    return len(seen), fields
