@@ -31,10 +31,7 @@ def text(r, size=12):
 
 def words(r, length):
     """Plain text of exactly so many characters."""
-    out = []
-    while sum(map(len, out)) + len(out) <= length:
-        out.append(r.choice(WORDS))
-    return " ".join(out)[:length]
+    return " ".join(r.choices(WORDS, k=length // 4 + 1))[:length]
 
 
 def email(r):

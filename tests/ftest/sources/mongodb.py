@@ -63,7 +63,10 @@ def made(number, version):
 
 
 class Source:
-    def __init__(self, folder, port, count):
+    """`make(number, version)`: a document and its rules."""
+
+    def __init__(self, folder, port, count, make=made):
+        self.make = make
         self.client = pymongo().MongoClient("127.0.0.1", port, directConnection=True, uuidRepresentation="standard")
         self.port, self.live = port, Live("items", count)
         self.collection = self.client[DATABASE][COLLECTION]
@@ -73,7 +76,7 @@ class Source:
         return {"host": host, "database": DATABASE, "collection": COLLECTION, "direct_connection": "true"}, {}
 
     def rows(self, numbers):
-        return ({"_id": identity(number), **made(number, self.live.versions[number])[0]} for number in numbers)
+        return ({"_id": identity(number), **self.make(number, self.live.versions[number])[0]} for number in numbers)
 
     def insert(self, numbers):
         numbers = list(numbers)
@@ -99,7 +102,7 @@ class Source:
         return {id_text(identity(number)): number for number in self.live.versions}
 
     def document(self, number):
-        return made(number, self.live.versions[number])[1]
+        return self.make(number, self.live.versions[number])[1]
 
     def versions(self):
         return {"server": f"{BACKEND}, MongoDB {self.client.server_info()['version']}"}

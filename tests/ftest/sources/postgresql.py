@@ -74,8 +74,10 @@ def tables():
 
 
 class Source:
-    def __init__(self, folder, port, count):
-        self.port, self.tables = port, Tables(tables(), count, sql, self.run)
+    """`only`: these tables, and nothing that is no document."""
+
+    def __init__(self, folder, port, count, only=None):
+        self.port, self.only, self.tables = port, only, Tables(only or tables(), count, sql, self.run)
 
     def client(self, database, *flags):
         return ["psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-d", database, *flags]
@@ -114,8 +116,9 @@ class Source:
         subprocess.run(flags, check=True, env={**os.environ, "PGPASSWORD": PASSWORD})
         self.run([f'CREATE SCHEMA "{SCHEMA}";\n'])
         self.tables.load()
-        self.run(["CREATE VIEW names AS SELECT person, \"Full Name\" FROM people;\n", "CREATE TABLE nothing (a int PRIMARY KEY);\n",
-                  "CREATE TABLE public.elsewhere (a int PRIMARY KEY); INSERT INTO public.elsewhere VALUES (1);\n"])
+        if not self.only:
+            self.run(["CREATE VIEW names AS SELECT person, \"Full Name\" FROM people;\n", "CREATE TABLE nothing (a int PRIMARY KEY);\n",
+                      "CREATE TABLE public.elsewhere (a int PRIMARY KEY); INSERT INTO public.elsewhere VALUES (1);\n"])
 
     def change(self, share):
         return self.tables.change(share)
