@@ -145,7 +145,9 @@ def same(got, value):
 
 
 def is_moment(text):
+    """Whether it is ISO 8601 and in the past; without a zone it is UTC."""
     try:
-        return isinstance(text, str) and datetime.fromisoformat(text.replace("Z", "+00:00")) < datetime.now(timezone.utc)
-    except (ValueError, TypeError):
+        read = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except (ValueError, AttributeError):
         return False
+    return (read if read.tzinfo else read.replace(tzinfo=timezone.utc)) < datetime.now(timezone.utc)

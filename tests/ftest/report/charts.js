@@ -21,15 +21,16 @@ function rates(samples, value, per, least) {
 const window_ = phase => Math.max(0.2, phase.wall / 60);
 const time = sample => sample.t;
 const MB = 1048576;
+// Title, unit, points of a phase, and what the x axis counts where it is no time.
 const metrics = [
-  ["Memory (RSS)", "MiB", phase => phase.process.map(s => [s.t, s.rss])],
-  ["CPU", "% of one core", phase => rates(phase.process, s => s.cpu * 100, time, window_(phase))],
+  ["Memory", "MiB", phase => phase.process.map(s => [s.t, s.rss])],
+  ["CPU", "%", phase => rates(phase.process, s => s.cpu * 100, time, window_(phase))],
   ["Open files", "", phase => phase.process.map(s => [s.t, s.files])],
-  ["Documents acknowledged by Elasticsearch", "docs/s", phase => rates(phase.server, s => s.docs + s.deletes, time, window_(phase))],
-  ["Bulk latency (Elasticsearch, each shard request)", "ms", phase => rates(phase.server, s => s.bulk_ms, s => s.bulks, window_(phase))],
-  ["Bytes read by the program", "MiB/s", phase => rates(phase.process, s => s.read / MB, time, window_(phase))],
-  ["Bytes written by the program", "MiB/s", phase => rates(phase.process, s => s.written / MB, time, window_(phase))],
-  ["CPU of Elasticsearch", "% of one core", phase => phase.server.length && phase.server[0].cpu != null ? rates(phase.server, s => s.cpu * 100, time, window_(phase)) : []],
+  ["Documents written", "docs/s", phase => rates(phase.server, s => s.docs + s.deletes, time, window_(phase))],
+  ["Bulk latency", "ms", phase => rates(phase.server, s => s.bulk_ms, s => s.bulks, window_(phase))],
+  ["Reading", "MiB/s", phase => rates(phase.process, s => s.read / MB, time, window_(phase))],
+  ["Writing", "MiB/s", phase => rates(phase.process, s => s.written / MB, time, window_(phase))],
+  ["Elasticsearch's CPU", "%", phase => phase.server.length && phase.server[0].cpu != null ? rates(phase.server, s => s.cpu * 100, time, window_(phase)) : []],
   ["Pages of the source", "ms", phase => phase.pages.map((page, n) => [n + 1, page.ms]), "page"],
 ];
 
@@ -47,7 +48,7 @@ function chart([title, unit, read, axis], phaseName) {
   });
   const all = series.flat();
   if (all.length < 2) return null;
-  const W = 500, H = 170, L = 44, B = 20, xMost = Math.max(...all.map(p => p[0])) || 1, yMost = Math.max(...all.map(p => p[1])) * 1.08 || 1;
+  const W = 340, H = 150, L = 40, B = 18, xMost = Math.max(...all.map(p => p[0])) || 1, yMost = Math.max(...all.map(p => p[1])) * 1.08 || 1;
   const x = value => L + value / xMost * (W - L - 6), y = value => 6 + (1 - value / yMost) * (H - B - 6);
   const shape = points => points.map(([a, b], n) => `${n ? "L" : "M"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
   const rules = ticks(yMost).map(v => `<line class="rule" x1="${L}" x2="${W}" y1="${y(v)}" y2="${y(v)}"/><text x="${L - 6}" y="${y(v) + 4}" text-anchor="end">${num(v)}</text>`).join("");
@@ -58,10 +59,9 @@ function chart([title, unit, read, axis], phaseName) {
   const card = document.createElement("div");
   card.className = "card";
   card.innerHTML = `<div class="head"><b>${esc(title)}</b><span class="dim value"></span></div>
-    <svg viewBox="0 0 ${W} ${H}" preserveAspectRatio="none" role="img" aria-label="${esc(title)}">${rules}${marks}${lines}<line class="mark" y1="6" y2="${H - B}" visibility="hidden"/></svg>`;
+    <svg viewBox="0 0 ${W} ${H}" role="img" aria-label="${esc(title)}">${rules}${marks}${lines}<line class="mark" y1="6" y2="${H - B}" visibility="hidden"/></svg>`;
   const svg = card.querySelector("svg"), mark = card.querySelector(".mark"), value = card.querySelector(".value");
-  svg.setAttribute("preserveAspectRatio", "xMidYMid meet");
-  const peak = () => { value.textContent = series.map(points => points.length ? `peak ${num(Math.max(...points.map(p => p[1])))}` : "–").join(" | ") + ` ${unit}`; };
+  const peak = () => { value.textContent = series.map(points => points.length ? num(Math.max(...points.map(p => p[1]))) : "–").join(" | ").replace(/^/, "peak ") + ` ${unit}`; };
   svg.onpointermove = event => {
     const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
     const wanted = (at.x - L) / (W - L - 6) * xMost;
