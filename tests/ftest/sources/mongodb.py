@@ -83,8 +83,12 @@ class Source:
         for start in range(0, len(numbers), BATCH):
             self.collection.insert_many(self.rows(numbers[start:start + BATCH]))
 
+    def drop(self):
+        for database in (DATABASE, DATABASE + "2"):
+            self.client.drop_database(database)
+
     def load(self):
-        self.client.drop_database(DATABASE)
+        self.drop()
         self.insert(self.live.versions)
         # Neither another collection nor another database is synced.
         self.client[DATABASE]["items"].insert_one({"_id": 1})
@@ -108,8 +112,7 @@ class Source:
         return {"server": f"{BACKEND}, MongoDB {self.client.server_info()['version']}"}
 
     def close(self):
-        for database in (DATABASE, DATABASE + "2"):
-            self.client.drop_database(database)
+        self.drop()
         self.client.close()
 
 
