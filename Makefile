@@ -27,7 +27,7 @@ run: install ## Run the service with debug log (CONFIG=file for another than con
 test: ## Unit and integration tests; needs nothing but the toolchains
 	$(CARGO) test --workspace --locked
 
-ftest: install ## NAME=dir|mysql|postgresql|mongodb [SIZE=small|medium|large]: one source end to end, every document verified; leaves reports/NAME/index.html
+ftest: install ## NAME=dir, mysql, postgresql or mongodb [SIZE=small, medium or large]: one source end to end, every document compared; leaves a report
 	@test -n "$(NAME)" || { echo "usage: make ftest NAME=<service type>, for example make ftest NAME=dir"; exit 2; }
 	SIZE=$(or $(SIZE),medium) tests/ftest/run $(NAME)
 
@@ -54,10 +54,10 @@ fmt: ## Format the code
 bench: install ## docs/s, CPU, memory and files beside a raw bulk loader: dir, mysql, postgresql, mongodb (PEER=path for the peer too)
 	tests/bench/run
 
-bench-pages: install ## page N of a table with a million rows costs as much as page 1 (NAME=mysql|postgresql)
+bench-pages: install ## page N of a table with a million rows costs as much as page 1 (NAME=mysql or postgresql)
 	tests/bench/pages $(NAME)
 
-bench-incremental: install ## 100 changes in a million rows: bytes read and seconds (NAME=mysql|postgresql|mongodb)
+bench-incremental: install ## 100 changes in a million rows: bytes read and seconds (NAME=mysql, postgresql or mongodb)
 	tests/bench/incremental $(NAME)
 
 coverage: ## Line coverage, overall and for each source, with its gates
