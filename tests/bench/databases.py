@@ -47,12 +47,12 @@ def item(number, version, size=SIZE):
             "created": data.moment(r, micros=False), "kind": r.randrange(9), "version": version}, {}
 
 
-def source_of(name, port, docs, tables=None, make=item):
-    """The source with its rows; `tables(text, moment)`: others than `notes`."""
+def source_of(name, port, docs, tables, make):
+    """`tables(text, moment)`: its table; `make(number, version)`: its documents."""
     if name == "mongodb":
         return mongodb.Source(None, port, docs, make)
     module, types = {"mysql": (mysql, ("text", "datetime")), "postgresql": (postgresql, ("text", "timestamp"))}[name]
-    return module.Source(None, port, docs, [(tables or notes)(*types)])
+    return module.Source(None, port, docs, [tables(*types)])
 
 
 def started(name, work, ended):
@@ -60,31 +60,35 @@ def started(name, work, ended):
     if port := os.environ.get("SOURCE_PORT"):
         return int(port)
     server = backend.Backend({"mysql": "mariadb", "mongodb": "secantusdb"}.get(name, name), work)
-    ended.append(server.stop)
+    ended.callback(server.stop)
     return server.port
 
 
+def loaded(name, work, ended, docs, tables=notes, make=item):
+    """The source with its rows, on its server."""
+    port = started(name, work, ended)
+    source = source_of(name, port, docs, tables, make)
+    ended.callback(source.close)
+    print(f"\n{name}: loading {docs:,} rows", flush=True)
+    source.load()
+    print(f"{name}: {docs:,} rows in {source.versions()['server']}", flush=True)
+    return source, port
+
+
 def goals_of(name):
-    """The benchmark of this source: `(server, work)` → goals and what was reached."""
-    def goals(server, work):
-        ended = []
-        try:
-            source = source_of(name, started(name, work, ended), DOCS)
-            ended.append(source.close)
-            source.load()
-            print(f"\n{name}: {DOCS:,} documents of about {SIZE:,} bytes, best of {ROUNDS} rounds; {source.versions()['server']}", flush=True)
-            return measure(name, source, server, work)
-        finally:
-            for end in reversed(ended):
-                end()
+    """The benchmark of this source: `(server, work, ended)` → goals and what was reached."""
+    def goals(server, work, ended):
+        source, _ = loaded(name, work, ended, DOCS)
+        print(f"documents of about {SIZE:,} bytes, best of {ROUNDS} rounds", flush=True)
+        return measure(name, source, server, work, ended)
     return goals
 
 
-def measure(name, source, server, work):
+def measure(name, source, server, work, ended):
     index, folder = f"search-bench-{name}", os.path.join(work, f"bench-{name}")
     os.makedirs(folder)
-    call(server.url, "DELETE", f"/{index}?ignore_unavailable=true")
     connector = Connector(server.url, folder, name, index, *source.settings(), incremental=True)
+    ended.callback(connector.delete)
     # Warmed up by both: a cold JVM is no measure. Then in turn, so that neither gains from a server that still gets warmer.
     written(connector.sync(), DOCS)
     bodies = bodies_of(server, index, DOCS)
@@ -105,10 +109,7 @@ def measure(name, source, server, work):
         goals.append(("first sync of 100,000 documents, s", first["wall"] * 100_000 / DOCS, 30.0, "<="))
     if connector.has_incremental():
         changes = source.change(CHANGES / 3 / DOCS)
-        run = connector.incremental()
-        counts = run["report"]["indexed_document_count"], run["report"]["deleted_document_count"]
-        if counts != (changes["inserted"] + changes["changed"], changes["deleted"]):
-            raise SystemExit(f"the incremental sync wrote and deleted {counts} for {changes}")
+        run = changed(connector.incremental(), changes)
         row(f"incremental, {sum(changes.values())} changes", run, sum(changes.values()))
     else:
         print("  no incremental sync of its own")
@@ -145,6 +146,13 @@ def beside_peer(name, source, server, folder, first, again):
 def written(run, count):
     if run["report"]["indexed_document_count"] != count:
         raise SystemExit(f"a sync wrote {run['report']['indexed_document_count']} documents instead of {count}")
+    return run
+
+
+def changed(run, changes):
+    counts = run["report"]["indexed_document_count"], run["report"]["deleted_document_count"]
+    if counts != (changes["inserted"] + changes["changed"], changes["deleted"]):
+        raise SystemExit(f"the incremental sync wrote and deleted {counts} for {changes}")
     return run
 
 

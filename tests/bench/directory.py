@@ -82,7 +82,7 @@ def services(server, files, work):
     return ours, peer
 
 
-def goals(server, work):
+def goals(server, work, ended):
     """Measures; answers the goals and what was reached."""
     files = os.path.join(work, "files")
     make_files(files)
@@ -91,12 +91,12 @@ def goals(server, work):
     process = subprocess.Popen([program.SERVICE, "node", "--path", os.path.join(work, "node"), "--port", str(port)],
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     node = Server("embedded node", f"http://127.0.0.1:{port}", process.pid)
-    try:
-        wait_until_up(node.url)
-        real, embedded = (measure(one, files, work) for one in (server, node))
-    finally:
-        process.terminate()
-        process.wait()
+    ended.callback(process.wait)
+    ended.callback(process.terminate)
+    wait_until_up(node.url)
+    real, embedded = (measure(one, files, work) for one in (server, node))
+    process.terminate()
+    process.wait()
     ours, peer = services(server, files, work)
     reached = [
         ("first sync on Elasticsearch / raw loader, wall", real["first"]["wall"] / real["whole"], 1.3, "<="),

@@ -1,4 +1,5 @@
 """What the benchmarks of all sources share: the server, rows of the printed table, goals."""
+import contextlib
 import os
 import shutil
 import tempfile
@@ -18,13 +19,13 @@ class Server:
 
 
 def elasticsearch(work, ended):
-    """The one that is given, or one of its own; what stops it is added to `ended`."""
+    """The one that is given, or one of its own, stopped with `ended`."""
     url, pid = os.environ.get("ES_URL"), os.environ.get("ES_PID")
     if url and not pid:
         raise SystemExit("ES_URL needs ES_PID, the server's process, to read its CPU and memory")
     if not url:
         started = backend.elasticsearch(work)
-        ended.append(started.stop)
+        ended.callback(started.stop)
         url, pid = f"http://127.0.0.1:{started.port}", started.pid
     return Server("Elasticsearch", url, int(pid))
 
@@ -55,23 +56,21 @@ def judged(goals):
 
 
 def benchmark(names, known, usage):
-    """Runs these of the known benchmarks, `(server, work)` → goals, on one Elasticsearch. Answers the exit code."""
+    """Runs these of the known benchmarks, `(server, work, ended)` → goals, on one Elasticsearch. Answers the exit code."""
     if missing := [name for name in names if name not in known]:
         raise SystemExit(f"no benchmark for {', '.join(missing)}\n{usage}")
     if missing := [name for name in names if name not in sources()]:
         raise SystemExit(f"bin/connectors has no source {', '.join(missing)}")
-    work, ended, reached = tempfile.mkdtemp(prefix="connectors-bench-"), [], {}
-    try:
+    with contextlib.ExitStack() as ended:
+        work, reached = tempfile.mkdtemp(prefix="connectors-bench-"), {}
+        ended.callback(shutil.rmtree, work, ignore_errors=True)
         server = elasticsearch(work, ended)
         print(f"{os.cpu_count()} cores")
         for name in names:
-            reached[name] = known[name](server, work)
-        missed = 0
-        for name, goals in reached.items():
-            print(f"\nratios, {name}")
-            missed += judged(goals)
-        return 1 if missed and os.environ.get("GOALS") else 0
-    finally:
-        for end in reversed(ended):
-            end()
-        shutil.rmtree(work, ignore_errors=True)
+            with contextlib.ExitStack() as one:
+                reached[name] = known[name](server, work, one)
+    missed = 0
+    for name, goals in reached.items():
+        print(f"\nratios, {name}")
+        missed += judged(goals)
+    return 1 if missed and os.environ.get("GOALS") else 0

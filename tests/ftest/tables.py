@@ -1,5 +1,6 @@
 """Tables of a SQL database: how they are made, filled and changed, and what each row holds."""
 import json
+import re
 import uuid
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -34,17 +35,22 @@ class Column:
 
 
 class Table:
-    """`share`: of all documents. Without a key its rows are no documents."""
+    """`share`: of all documents. Rows of a table without a key are told apart by `mark`, one of its columns, as if it were the key;
+    the id of such a document, a hash of the row, is not foretold."""
 
-    def __init__(self, name, share, key, columns):
-        self.name, self.share, self.key, self.columns = name, share, key, columns
+    def __init__(self, name, share, key, columns, mark=None):
+        self.name, self.share, self.key, self.columns, self.mark = name, share, key, columns, mark
+        self.fixed = key or [mark]
         for column in columns:
-            if column.name in key:
+            if column.name in self.fixed:
                 column.null = 0
         self.live = None
 
     def fill(self, count):
         self.live = Live(self.name, count)
+
+    def numbers(self):
+        return list(self.live.versions)
 
     def row(self, number):
         """The values by column, as of the row's version."""
@@ -52,7 +58,7 @@ class Table:
         r, fixed = data.rng(self.name, number, version), data.rng(self.name, number)
         row = {}
         for column in self.columns:
-            value = column.make(fixed if column.name in self.key else r, number)
+            value = column.make(fixed if column.name in self.fixed else r, number)
             row[column.name] = data.sometimes(r, value, column.null)
         # Whatever the random numbers say: a changed row differs.
         row["version"] = version
@@ -61,7 +67,7 @@ class Table:
     def key_of(self, number):
         """The key's values by column, in the order of the columns, which need not be the key's."""
         fixed = data.rng(self.name, number)
-        return {column.name: column.make(fixed, number) for column in self.columns if column.name in self.key}
+        return {column.name: column.make(fixed, number) for column in self.columns if column.name in self.fixed}
 
     def create(self):
         columns = [f"{column.name} {column.kind}{' NOT NULL' if column.name in self.key else ''}" for column in self.columns] + ["version INT NOT NULL"]
@@ -78,48 +84,94 @@ class Table:
         return " AND ".join(f"{name} = {literal(value)}" for name, value in self.key_of(number).items())
 
     def change(self, share, literal):
-        """Statements that delete, change and add this share of the rows each, and how many that is."""
+        """Statements that delete, change and add this share of the rows each, and the numbers of the rows."""
         gone, changed, new = self.live.change(share)
         statements = [f"DELETE FROM {self.name} WHERE {self.where(number, literal)};\n" for number in gone]
         for number in changed:
-            sets = ", ".join(f"{name} = {literal(value)}" for name, value in self.row(number).items() if name not in self.key)
+            sets = ", ".join(f"{name} = {literal(value)}" for name, value in self.row(number).items() if name not in self.fixed)
             statements.append(f"UPDATE {self.name} SET {sets} WHERE {self.where(number, literal)};\n")
-        return [*statements, *self.inserts(new, literal)], dict(inserted=len(new), changed=len(changed), deleted=len(gone))
+        return [*statements, *self.inserts(new, literal)], (gone, changed, new)
+
+
+class View:
+    """Some columns of every `every`-th row of a table."""
+
+    key = []
+
+    def __init__(self, name, table, names, every):
+        self.name, self.table, self.mark, self.every = name, table, names[0], every
+        self.columns = [column for column in table.columns if column.name in names]
+
+    def numbers(self):
+        return self.of(self.table.live.versions)
+
+    def of(self, numbers):
+        return [number for number in numbers if number % self.every == 0]
+
+    def row(self, number):
+        row = self.table.row(number)
+        return {**{column.name: row[column.name] for column in self.columns}, "version": row["version"]}
+
+    def key_of(self, number):
+        return {self.mark: self.table.key_of(number)[self.mark]}
+
+    def create(self):
+        # Numbers begin with 0, the mark with 1.
+        names = ", ".join([column.name for column in self.columns] + ["version"])
+        return f"CREATE VIEW {self.name} AS SELECT {names} FROM {self.table.name} WHERE ({self.mark} - 1) % {self.every} = 0;\n"
 
 
 class Tables:
     """All tables of a source. `literal`: a value as SQL; `run`: gives an iterable of statements to the server's client."""
 
     def __init__(self, tables, count, literal, run):
-        self.tables, self.literal, self.run = tables, literal, run
-        for table in tables:
+        self.all, self.literal, self.run = tables, literal, run
+        self.tables = [table for table in tables if isinstance(table, Table)]
+        for table in self.tables:
             table.fill(max(4, int(count * table.share)))
 
     def load(self):
-        self.run(table.create() for table in self.tables)
+        self.run(table.create() for table in self.all)
         for table in self.tables:
             self.run(table.inserts(table.live.versions, self.literal))
 
     def change(self, share):
-        total, statements = dict(inserted=0, changed=0, deleted=0), []
+        """Answers how many documents come, change and go. One whose id is a hash of its row does not change: it goes, and one comes."""
+        counts, statements = dict(inserted=0, changed=0, deleted=0), []
+
+        def count(table, gone, changed, new):
+            renamed = 0 if table.key else len(changed)
+            for name, number in (("inserted", len(new) + renamed), ("changed", len(changed) - renamed), ("deleted", len(gone) + renamed)):
+                counts[name] += number
+
         for table in self.tables:
-            if table.key:
-                some, counts = table.change(share, self.literal)
-                statements += some
-                total = {name: total[name] + counts[name] for name in total}
+            some, numbers = table.change(share, self.literal)
+            statements += some
+            count(table, *numbers)
+            for view in self.all:
+                if isinstance(view, View) and view.table is table:
+                    count(view, *map(view.of, numbers))
         self.run(statements)
-        return total
+        return counts
 
     def expected(self, prefix, order):
-        """Id of each document → its table and number. `prefix(table)`: what ids begin with; `order(table)`: columns of the key."""
+        """What tells a document → its table and number. That is its id: `prefix(table)`, what ids begin with, and the values of
+        `order(table)`, columns of the key. Without a key it is the name of the table and the mark's value."""
         found = {}
-        for table in self.tables:
-            if table.key:
-                start, columns = prefix(table.name), order(table)
-                for number in table.live.versions:
-                    key = table.key_of(number)
-                    found["_".join([start, *(key_text(key[name], len(columns)) for name in columns)])] = (table, number)
+        for table in self.all:
+            start, columns = prefix(table.name), order(table)
+            for number in table.numbers():
+                key = table.key_of(number)
+                named = "_".join([start, *(key_text(key[name], len(columns)) for name in columns)]) if table.key else (table.name, key[table.mark])
+                found[named] = (table, number)
         return found
+
+    def hashed(self, identifier, name, prefix, field, got):
+        """What tells a document of a table without a key: none of these if it is none. `field(table, column)`: name of a field."""
+        for table in self.all:
+            if table.name == name and not table.key and re.fullmatch(f"{re.escape(prefix)}_[0-9a-f]{{32}}", identifier):
+                return name, got.get(field(table, table.mark))
+        return None
 
 
 def key_text(value, columns):

@@ -49,6 +49,9 @@ class Held:
     def expected(self):
         return {"a": 1, "b": 2}
 
+    def identify(self, identifier, got):
+        return None
+
     def document(self, row):
         return {"n": Number(row), "gone": Null()}
 
@@ -59,13 +62,13 @@ class Verified(unittest.TestCase):
         return verify.verify("", "", Held(), "first")
 
     def test_an_index_as_it_should_be(self):
-        self.assertEqual(self.verified(indexed("a", n=1), indexed("b", n=2, gone=None, _reduce_whitespace=True)), (2, 2))
+        self.assertEqual(self.verified(indexed("a", n=1), indexed("b", n=2, gone=None)), (2, 2))
 
     def test_each_kind_of_difference(self):
         a, b = indexed("a", n=1), indexed("b", n=2)
         future = (datetime.now(timezone.utc) + timedelta(days=1)).isoformat()
         for problem, found in {
-            "missing": [a], "not in the source": [a, b, indexed("c", n=3)], "twice": [a, a, b], "is not number 2": [a, indexed("b", n=1)],
+            "missing": [a], "not in the source": [a, b, indexed("c", n=3)], "twice": [a, a, b], "no hash": [a, indexed("b", n=2, _content_hash="x")], "is not number 2": [a, indexed("b", n=1)],
             "was not expected": [a, indexed("b", n=2, more=1)], "id: ": [a, ("b", {**b[1], "id": "a"})], "_timestamp is": [a, indexed("b", n=2, _timestamp=future)],
         }.items():
             with self.assertRaisesRegex(verify.Mismatch, problem):

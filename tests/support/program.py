@@ -45,11 +45,23 @@ class Connector:
         return path
 
     def json(self, arguments, environment):
-        done = subprocess.run([CONNECTORS, "-c", self.config, *arguments, "-o", "json"], env={**self.environment, **environment},
+        return json.loads(self.run([*arguments, "-o", "json"], environment))
+
+    def run(self, arguments, environment):
+        done = subprocess.run([CONNECTORS, "-c", self.config, *arguments], env={**self.environment, **environment},
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         if done.returncode:
             raise SystemExit(f"connectors {' '.join(arguments)}: exit {done.returncode}\n{done.stderr.decode()[-3000:]}")
-        return json.loads(done.stdout)
+        return done.stdout
+
+    def use_pipeline(self, name, processors):
+        """Has this ingest pipeline run over the documents of all syncs from now on."""
+        call(self.url, "PUT", f"/_ingest/pipeline/{name}", {"processors": processors})
+        call(self.url, "POST", f"/.elastic-connectors/_update/{self.id}?refresh=true", {"doc": {"pipeline": {"name": name}}})
+
+    def delete(self):
+        """The connector, its jobs, its index, and what it left at its source."""
+        self.run(["connector", "delete", self.id, "--index", "--yes"], {})
 
     def has_incremental(self):
         document = call(self.url, "GET", f"/.elastic-connectors/_doc/{self.id}")["_source"]

@@ -7,6 +7,7 @@ import time
 from datetime import datetime, timezone
 
 from ftest import data
+from ftest.live import Live
 from ftest.rules import Within
 
 SERVICE_TYPE = "dir"
@@ -19,8 +20,8 @@ NAMES = ["note", "größe", "日本", "مذكرة", "🎉 party", "a b", "it's",
 
 class Source:
     def __init__(self, folder, server, count):
-        self.folder, self.count, self.began = os.path.join(folder, "files"), count, time.time()
-        self.numbers, self.versions = [], {}
+        self.folder, self.began = os.path.join(folder, "files"), time.time()
+        self.live = Live("files", count)
 
     def settings(self):
         return {"directory": self.folder, "pattern": "**/*.*"}, {}
@@ -32,13 +33,14 @@ class Source:
         return os.path.join(self.folder, *folders, f"{r.choice(NAMES)}-{number}{KINDS[number % len(KINDS)]}")
 
     def content(self, number):
-        r = data.rng("content", number, self.versions[number])
+        version = self.live.versions[number]
+        r = data.rng("content", number, version)
         kind = KINDS[number % len(KINDS)]
         if kind in BINARY:
-            return b"\x00\x01\xff" + r.randbytes(r.randrange(2000)) + bytes([self.versions[number]])
-        if number % 97 == 0 and self.versions[number] == 0:
+            return b"\x00\x01\xff" + r.randbytes(r.randrange(2000)) + bytes([version])
+        if number % 97 == 0 and version == 0:
             return b""
-        return f"{self.versions[number]}: {' | '.join(data.text(r) for _ in range(r.randrange(1, 20)))}".encode()
+        return f"{version}: {' | '.join(data.text(r) for _ in range(r.randrange(1, 20)))}".encode()
 
     def write(self, numbers):
         for number in numbers:
@@ -48,9 +50,7 @@ class Source:
                 file.write(self.content(number))
 
     def load(self):
-        self.numbers = list(range(self.count))
-        self.versions = dict.fromkeys(self.numbers, 0)
-        self.write(self.numbers)
+        self.write(self.live.versions)
         # None of these is a document.
         os.makedirs(os.path.join(self.folder, "folder.d"))
         os.symlink("nowhere", os.path.join(self.folder, "dangling.txt"))
@@ -60,23 +60,19 @@ class Source:
 
     def change(self, share):
         """Deletes, rewrites and adds this share of all files each."""
-        few = max(2, int(len(self.numbers) * share))
-        picked = data.rng("pick", len(self.numbers), sum(self.versions.values())).sample(self.numbers, 2 * few)
-        gone, changed = picked[:few], picked[few:]
+        gone, changed, new = self.live.change(share)
         for number in gone:
             os.remove(self.path(number))
-            del self.versions[number]
-        for number in changed:
-            self.versions[number] += 1
-        new = [max(self.numbers) + 1 + n for n in range(few)]
-        self.versions.update(dict.fromkeys(new, 0))
         self.write([*changed, *new])
-        self.numbers = sorted(self.versions)
-        return dict(inserted=few, changed=few, deleted=few)
+        return dict(inserted=len(new), changed=len(changed), deleted=len(gone))
 
     def expected(self):
-        paths = ((number, self.path(number)) for number in self.numbers)
+        paths = ((number, self.path(number)) for number in self.live.versions)
         return {hashlib.md5(path.encode()).hexdigest(): (number, path) for number, path in paths}
+
+    def identify(self, identifier, got):
+        """No document is told by anything but its id."""
+        return None
 
     def document(self, row):
         number, path = row

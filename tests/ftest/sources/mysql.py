@@ -4,7 +4,7 @@ import subprocess
 
 from ftest import data
 from ftest.rules import AnyOf, BitFlag, Text
-from ftest.tables import Column, Table, Tables, literal
+from ftest.tables import Column, Table, Tables, View, literal
 
 SERVICE_TYPE = "mysql"
 BACKEND = "mariadb"
@@ -66,16 +66,15 @@ def tables():
         Column("day", "DATE", lambda r, n: data.date(2024, 1, 1 + n % 28)), Column("id", "INT", lambda r, n: r.randrange(1000), null=0),
         Column("amount", "DECIMAL(28,10)", lambda r, n: data.decimal(r, 28, 10))])
     sheets = Table("sheets", 0.03, ["sheet"], [Column("sheet", "INT", lambda r, n: n * 1000), *wide()])
-    # Without a primary key: no documents.
-    log = Table("log_lines", 0.01, [], [Column("line", "TEXT", lambda r, n: data.text(r))])
-    return [people, orders, ledger, sheets, log]
+    log = Table("log_lines", 0.01, [], [Column("line", "TEXT", lambda r, n: data.text(r)), Column("at", "INT", lambda r, n: n)], mark="at")
+    return [people, orders, ledger, sheets, log, View("names", people, ["person", "full_name"], 50)]
 
 
 class Source:
-    """`only`: these tables, and nothing that is no document."""
+    """`only`: these tables."""
 
     def __init__(self, folder, port, count, only=None):
-        self.port, self.only, self.tables = port, only, Tables(only or tables(), count, sql, self.run)
+        self.port, self.tables = port, Tables(only or tables(), count, sql, self.run)
 
     def client(self, *flags):
         return ["mariadb", "--no-defaults", "-h127.0.0.1", f"-P{self.port}", f"-u{USER}", "--default-character-set=utf8mb4", "--binary-mode", *flags]
@@ -103,8 +102,7 @@ class Source:
     def load(self):
         self.run([f"DROP DATABASE IF EXISTS {DATABASE}; CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4;\n"], database=None)
         self.tables.load()
-        if not self.only:
-            self.run(["CREATE VIEW names AS SELECT person, full_name FROM people;\n", "CREATE TABLE nothing (a INT PRIMARY KEY);\n"])
+        self.run(["CREATE TABLE nothing (a INT PRIMARY KEY);\n"])
 
     def change(self, share):
         return self.tables.change(share)
@@ -112,6 +110,9 @@ class Source:
     def expected(self):
         # The key's columns come in the order of the table's columns, whatever the order of the key is.
         return self.tables.expected(lambda name: name, lambda table: [column.name for column in table.columns if column.name in table.key])
+
+    def identify(self, identifier, got):
+        return self.tables.hashed(identifier, got.get("Table"), got.get("Table"), lambda table, column: column, got)
 
     def document(self, row):
         table, number = row

@@ -6,7 +6,7 @@ from datetime import timedelta, timezone
 
 from ftest import data
 from ftest.rules import AnyOf, Null, Text
-from ftest.tables import Array, Column, Table, Tables, literal, rule_of
+from ftest.tables import Array, Column, Table, Tables, View, literal, rule_of
 
 SERVICE_TYPE = "postgresql"
 BACKEND = "postgresql"
@@ -68,16 +68,15 @@ def tables():
         Column("entry", "uuid", lambda r, n: data.guid(r)), Column("id", "int", lambda r, n: r.randrange(1000)),
         Column("amount", "numeric", lambda r, n: data.decimal(r, 18, 6))])
     sheets = Table("sheets", 0.03, ["sheet"], [Column("sheet", "int", lambda r, n: n * 1000), *wide()])
-    # Without a primary key: no documents.
-    log = Table("log_lines", 0.01, [], [Column("line", "text", lambda r, n: data.text(r))])
-    return [people, orders, ledger, sheets, log]
+    log = Table("log_lines", 0.01, [], [Column("line", "text", lambda r, n: data.text(r)), Column("at", "int", lambda r, n: n)], mark="at")
+    return [people, orders, ledger, sheets, log, View("names", people, ["person", '"Full Name"'], 50)]
 
 
 class Source:
-    """`only`: these tables, and nothing that is no document."""
+    """`only`: these tables."""
 
     def __init__(self, folder, port, count, only=None):
-        self.port, self.only, self.tables = port, only, Tables(only or tables(), count, sql, self.run)
+        self.port, self.tables = port, Tables(only or tables(), count, sql, self.run)
 
     def client(self, database, *flags):
         return ["psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-d", database, *flags]
@@ -116,22 +115,25 @@ class Source:
         subprocess.run(flags, check=True, env={**os.environ, "PGPASSWORD": PASSWORD})
         self.run([f'CREATE SCHEMA "{SCHEMA}";\n'])
         self.tables.load()
-        if not self.only:
-            self.run(["CREATE VIEW names AS SELECT person, \"Full Name\" FROM people;\n", "CREATE TABLE nothing (a int PRIMARY KEY);\n",
-                      "CREATE TABLE public.elsewhere (a int PRIMARY KEY); INSERT INTO public.elsewhere VALUES (1);\n"])
+        self.run(["CREATE TABLE nothing (a int PRIMARY KEY);\n",
+                  "CREATE TABLE public.elsewhere (a int PRIMARY KEY); INSERT INTO public.elsewhere VALUES (1);\n"])
 
     def change(self, share):
         return self.tables.change(share)
 
     def expected(self):
-        return self.tables.expected(lambda name: f"{DATABASE}_{SCHEMA}_{bare(name)}", lambda table: table.key)
+        return self.tables.expected(prefix, lambda table: table.key)
+
+    def identify(self, identifier, got):
+        name = got.get("table")
+        return self.tables.hashed(identifier, name, prefix(str(name)), lambda table, column: field(table.name, column), got)
 
     def document(self, row):
         table, number = row
         values, name = table.row(number), bare(table.name)
         fields = {column.name: column.rule(values[column.name]) for column in table.columns}
         fields["version"] = rule_of(values["version"])
-        prefixed = {f"{SCHEMA}_{name}_{bare(field)}".lower(): rule for field, rule in fields.items()}
+        prefixed = {field(name, column): rule for column, rule in fields.items()}
         return {**prefixed, "database": Text(DATABASE), "schema": Text(SCHEMA), "table": Text(name)}
 
     def versions(self):
@@ -139,6 +141,14 @@ class Source:
 
     def close(self):
         self.drop()
+
+
+def prefix(name):
+    return f"{DATABASE}_{SCHEMA}_{bare(name)}"
+
+
+def field(table, column):
+    return f"{SCHEMA}_{bare(table)}_{bare(column)}".lower()
 
 
 def bare(name):
