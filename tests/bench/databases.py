@@ -51,8 +51,9 @@ def source_of(name, port, docs, tables, make):
     """`tables(text, moment)`: its table; `make(number, version)`: its documents."""
     if name == "mongodb":
         return mongodb.Source(None, port, docs, make)
-    module, types = {"mysql": (mysql, ("text", "datetime")), "postgresql": (postgresql, ("text", "timestamp"))}[name]
-    return module.Source(None, port, docs, [tables(*types)])
+    if name == "postgresql":
+        return postgresql.Source(None, port, docs, [tables("text", "timestamp")], schema="bench")
+    return mysql.Source(None, port, docs, [tables("text", "datetime")])
 
 
 def started(name, work, ended):

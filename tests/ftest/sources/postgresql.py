@@ -10,7 +10,7 @@ from ftest.tables import Array, Column, Table, Tables, View, literal, rule_of
 
 SERVICE_TYPE = "postgresql"
 BACKEND = "postgresql"
-DATABASE, SCHEMA, USER, PASSWORD = "ftest", "Sales", "elastic", "elastic"
+DATABASE, USER, PASSWORD = "ftest", "elastic", "elastic"
 ZONE = timezone(timedelta(hours=5, minutes=30))
 CITIES = ["Zürich", "東京", "القاهرة"]
 
@@ -75,8 +75,8 @@ def tables():
 class Source:
     """`only`: these tables."""
 
-    def __init__(self, folder, port, count, only=None):
-        self.port, self.tables = port, Tables(only or tables(), count, sql, self.run)
+    def __init__(self, folder, port, count, only=None, schema="Sales"):
+        self.port, self.schema, self.tables = port, schema, Tables(only or tables(), count, sql, self.run)
 
     def client(self, database, *flags):
         return ["psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-d", database, *flags]
@@ -84,7 +84,7 @@ class Source:
     def run(self, statements, database=DATABASE):
         process = subprocess.Popen(self.client(database), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env={**os.environ, "PGPASSWORD": PASSWORD})
         try:
-            process.stdin.write(f"SET client_min_messages = warning; SET search_path = \"{SCHEMA}\"; SET TIME ZONE 'UTC';\n".encode())
+            process.stdin.write(f"SET client_min_messages = warning; SET search_path = \"{self.schema}\"; SET TIME ZONE 'UTC';\n".encode())
             for statement in statements:
                 process.stdin.write(statement.encode())
             process.stdin.close()
@@ -98,7 +98,7 @@ class Source:
         return done.stdout.decode().strip()
 
     def settings(self):
-        return {"host": "127.0.0.1", "port": self.port, "username": USER, "database": DATABASE, "schema": SCHEMA, "tables": "*"}, {"password": PASSWORD}
+        return {"host": "127.0.0.1", "port": self.port, "username": USER, "database": DATABASE, "schema": self.schema, "tables": "*"}, {"password": PASSWORD}
 
     def drop(self):
         # Not inside a transaction. A slot keeps its database from being dropped.
@@ -113,7 +113,7 @@ class Source:
         self.drop()
         flags = [part for part in self.client("postgres", "-c", f"CREATE DATABASE {DATABASE}") if part != "-1"]
         subprocess.run(flags, check=True, env={**os.environ, "PGPASSWORD": PASSWORD})
-        self.run([f'CREATE SCHEMA "{SCHEMA}";\n'])
+        self.run([f'CREATE SCHEMA "{self.schema}";\n'])
         self.tables.load()
         self.run(["CREATE TABLE nothing (a int PRIMARY KEY);\n",
                   "CREATE TABLE public.elsewhere (a int PRIMARY KEY); INSERT INTO public.elsewhere VALUES (1);\n"])
@@ -121,34 +121,32 @@ class Source:
     def change(self, share):
         return self.tables.change(share)
 
+    def prefix(self, name):
+        return f"{DATABASE}_{self.schema}_{bare(name)}"
+
+    def field(self, table, column):
+        return f"{self.schema}_{bare(table)}_{bare(column)}".lower()
+
     def expected(self):
-        return self.tables.expected(prefix, lambda table: table.key)
+        return self.tables.expected(self.prefix, lambda table: table.key)
 
     def identify(self, identifier, got):
         name = got.get("table")
-        return self.tables.hashed(identifier, name, prefix(str(name)), lambda table, column: field(table.name, column), got)
+        return self.tables.hashed(identifier, name, self.prefix(str(name)), lambda table, column: self.field(table.name, column), got)
 
     def document(self, row):
         table, number = row
         values, name = table.row(number), bare(table.name)
         fields = {column.name: column.rule(values[column.name]) for column in table.columns}
         fields["version"] = rule_of(values["version"])
-        prefixed = {field(name, column): rule for column, rule in fields.items()}
-        return {**prefixed, "database": Text(DATABASE), "schema": Text(SCHEMA), "table": Text(name)}
+        prefixed = {self.field(name, column): rule for column, rule in fields.items()}
+        return {**prefixed, "database": Text(DATABASE), "schema": Text(self.schema), "table": Text(name)}
 
     def versions(self):
         return {"server": f"PostgreSQL {self.ask('SHOW server_version')}"}
 
     def close(self):
         self.drop()
-
-
-def prefix(name):
-    return f"{DATABASE}_{SCHEMA}_{bare(name)}"
-
-
-def field(table, column):
-    return f"{SCHEMA}_{bare(table)}_{bare(column)}".lower()
 
 
 def bare(name):
