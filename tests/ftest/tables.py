@@ -49,12 +49,12 @@ class Table:
     def fill(self, count):
         self.live = Live(self.name, count)
 
-    def numbers(self):
-        return list(self.live.versions)
+    def versions(self):
+        """Version of each row the index should hold."""
+        return self.live.versions
 
-    def row(self, number):
-        """The values by column, as of the row's version."""
-        version = self.live.versions[number]
+    def row(self, number, version):
+        """The values by column."""
         r, fixed = data.rng(self.name, number, version), data.rng(self.name, number)
         row = {}
         for column in self.columns:
@@ -77,7 +77,7 @@ class Table:
     def inserts(self, numbers, literal):
         numbers = list(numbers)
         for start in range(0, len(numbers), BATCH):
-            rows = (self.row(number) for number in numbers[start:start + BATCH])
+            rows = (self.row(number, self.live.versions[number]) for number in numbers[start:start + BATCH])
             yield f"INSERT INTO {self.name} VALUES " + ",".join(f"({','.join(map(literal, row.values()))})" for row in rows) + ";\n"
 
     def where(self, number, literal):
@@ -88,7 +88,7 @@ class Table:
         gone, changed, new = self.live.change(share)
         statements = [f"DELETE FROM {self.name} WHERE {self.where(number, literal)};\n" for number in gone]
         for number in changed:
-            sets = ", ".join(f"{name} = {literal(value)}" for name, value in self.row(number).items() if name not in self.fixed)
+            sets = ", ".join(f"{name} = {literal(value)}" for name, value in self.row(number, self.live.versions[number]).items() if name not in self.fixed)
             statements.append(f"UPDATE {self.name} SET {sets} WHERE {self.where(number, literal)};\n")
         return [*statements, *self.inserts(new, literal)], (gone, changed, new)
 
@@ -102,14 +102,14 @@ class View:
         self.name, self.table, self.mark, self.every = name, table, names[0], every
         self.columns = [column for column in table.columns if column.name in names]
 
-    def numbers(self):
-        return self.of(self.table.live.versions)
+    def versions(self):
+        return {number: self.table.live.versions[number] for number in self.of(self.table.live.versions)}
 
     def of(self, numbers):
         return [number for number in numbers if number % self.every == 0]
 
-    def row(self, number):
-        row = self.table.row(number)
+    def row(self, number, version):
+        row = self.table.row(number, version)
         return {**{column.name: row[column.name] for column in self.columns}, "version": row["version"]}
 
     def key_of(self, number):
@@ -129,17 +129,23 @@ class Tables:
         self.tables = [table for table in tables if isinstance(table, Table)]
         for table in self.tables:
             table.fill(max(4, int(count * table.share)))
+        # What the index is to hold of tables whose changes it does not have yet.
+        self.behind = {}
 
     def load(self):
         self.run(table.create() for table in self.all)
         for table in self.tables:
             self.run(table.inserts(table.live.versions, self.literal))
 
-    def change(self, share):
-        """Answers how many documents come, change and go. One whose id is a hash of its row does not change: it goes, and one comes."""
+    def change(self, share, unseen=()):
+        """Answers how many documents come, change and go; `unseen` are names of tables whose documents stay as they were until
+        `see_all`. A document whose id is a hash of its row does not change: it goes, and one comes."""
         counts, statements = dict(inserted=0, changed=0, deleted=0), []
+        self.behind.update({table.name: dict(table.versions()) for table in self.all if table.name in unseen})
 
         def count(table, gone, changed, new):
+            if table.name in self.behind:
+                return
             renamed = 0 if table.key else len(changed)
             for name, number in (("inserted", len(new) + renamed), ("changed", len(changed) - renamed), ("deleted", len(gone) + renamed)):
                 counts[name] += number
@@ -154,16 +160,26 @@ class Tables:
         self.run(statements)
         return counts
 
+    def see_all(self):
+        """From now on the index is to hold everything. Answers how many documents come and go for that."""
+        before, self.behind = self.behind, {}
+        counts = dict(inserted=0, changed=0, deleted=0)
+        for table in self.all:
+            then, now = before.get(table.name, table.versions()).items(), table.versions().items()
+            counts["inserted"] += len(now - then)
+            counts["deleted"] += len(then - now)
+        return counts
+
     def expected(self, prefix, order):
-        """What tells a document → its table and number. That is its id: `prefix(table)`, what ids begin with, and the values of
-        `order(table)`, columns of the key. Without a key it is the name of the table and the mark's value."""
+        """What tells a document → its table, number and version. That is its id: `prefix(table)`, what ids begin with, and the values
+        of `order(table)`, columns of the key. Without a key it is the name of the table and the mark's value."""
         found = {}
         for table in self.all:
             start, columns = prefix(table.name), order(table)
-            for number in table.numbers():
+            for number, version in self.behind.get(table.name, table.versions()).items():
                 key = table.key_of(number)
                 named = "_".join([start, *(key_text(key[name], len(columns)) for name in columns)]) if table.key else (table.name, key[table.mark])
-                found[named] = (table, number)
+                found[named] = (table, number, version)
         return found
 
     def hashed(self, identifier, name, prefix, field, got):

@@ -5,8 +5,8 @@ Usage: tests/ftest/verified_sync.py NAME     (`make ftest NAME=...` builds and r
 Environment: SIZE=small|medium|large (1,000, 12,000, 1,000,000 documents; default medium), ES_URL=<running Elasticsearch>
              ES_PID=<its process, for the report> (else tests/backends/elasticsearch starts one),
              SOURCE_PORT=<port of a running server of tests/backends to load into, else one is started>
-Full sync; changes; full sync that writes these only; full sync that writes nothing; and an incremental sync where the source has
-its own. Leaves reports/NAME/index.html.
+Full sync; changes; full sync that writes these only; full sync that writes nothing; where the source has its own incremental sync,
+changes again, an incremental sync, and a full one that writes what incremental ones do not see. Leaves reports/NAME/index.html.
 """
 import contextlib
 import importlib
@@ -35,11 +35,11 @@ class Run:
 
     def phase(self, name, sync, counts, skipped=False):
         """One sync, the index verified after it, and the counts it reports. `skipped`: it may have seen at once that nothing changed."""
-        watches, log = [], os.path.join(self.folder, f"{name}.log")
-        run = sync(lambda pid: watches.append(self.record.watch(pid)) or watches[0], log)
+        watches, log, progress = [], os.path.join(self.folder, f"{name}.log"), os.path.join(self.folder, f"{name}.jsonl")
+        run = sync(lambda pid: watches.append(self.record.watch(pid)) or watches[0], log, progress)
         began = time.monotonic()
         verified = verify(self.url, self.index, self.source, name)
-        self.record.record(name, run, watches[0], log, verified)
+        self.record.record(name, run, watches[0], log, progress, verified)
         told = " ".join(f"{key.removesuffix('_document_count')} {run['report'].get(key)}" for key in counts)
         print(f"  {name:<12} {run['wall']:7.2f} s {run['cpu']:7.2f} CPU s {run['rss']:6.0f} MiB {run['files']:4} files   {told}   "
               f"verified {verified[0]:,} documents, {verified[1]:,} fields in {time.monotonic() - began:.0f} s", flush=True)
@@ -69,9 +69,12 @@ class Run:
         self.full("changed", changes["inserted"] + changes["changed"], changes["deleted"])
         self.full("unchanged", 0, 0)
         if self.connector.has_incremental():
-            changes = self.source.change(0.002)
+            changes = self.source.change_for_incremental(0.002)
             print(f"  changed rows: {changes}")
             self.incremental(changes)
+            # What is written now is what an incremental sync does not see, and nothing it wrote in another form.
+            late = self.source.see_all()
+            self.full("caught up", late["inserted"] + late["changed"], late["deleted"])
         else:
             print("  the source has no incremental sync of its own")
 

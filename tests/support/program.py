@@ -67,10 +67,11 @@ class Connector:
         document = call(self.url, "GET", f"/.elastic-connectors/_doc/{self.id}")["_source"]
         return bool((document.get("features") or {}).get("incremental_sync", {}).get("enabled"))
 
-    def sync(self, watch=Watch, log=None):
-        """A full sync; `log`: file for the lines of --debug. Answers its cost, with the report."""
-        debug = ["--debug"] if log else []
-        command = [CONNECTORS, "-c", self.config, *debug, "sync", self.service_type, "--index", self.index, *self.sets, "-o", "json"]
+    def sync(self, watch=Watch, log=None, progress=None):
+        """A full sync; `log`: file for the lines of --debug; `progress`: file for the figures of the running sync. Answers its cost,
+        with the report."""
+        debug, figures = ["--debug"] if log else [], ["--progress-file", progress] if progress else []
+        command = [CONNECTORS, "-c", self.config, *debug, "sync", self.service_type, "--index", self.index, *self.sets, *figures, "-o", "json"]
         path = log or os.path.join(self.folder, "sync.log")
         with open(path, "wb") as errors:
             try:
@@ -81,8 +82,8 @@ class Connector:
         run["report"] = json.loads(run["output"])
         return run
 
-    def incremental(self, watch=Watch, log=None, limit=1800):
-        """An incremental sync by the service, started for it. Answers its cost, with the job as `report`."""
+    def incremental(self, watch=Watch, log=None, progress=None, limit=1800):
+        """An incremental sync by the service, started for it, which writes no figures. Answers its cost, with the job as `report`."""
         job = self.json(["job", "start", "-i", self.id, "-t", "incremental"], {})["id"]
         config = self.write("service.yml", {
             "elasticsearch": {"host": self.url}, "service": {"idling": 1, **({"log_level": "DEBUG"} if log else {})},

@@ -26,8 +26,11 @@ const metrics = [
   ["Memory", "MiB", phase => phase.process.map(s => [s.t, s.rss])],
   ["CPU", "%", phase => rates(phase.process, s => s.cpu * 100, time, window_(phase))],
   ["Open files", "", phase => phase.process.map(s => [s.t, s.files])],
+  ["Documents read", "docs/s", phase => rates(phase.program, s => s.extracted, time, window_(phase))],
   ["Documents written", "docs/s", phase => rates(phase.server, s => s.docs + s.deletes, time, window_(phase))],
-  ["Bulk latency", "ms", phase => rates(phase.server, s => s.bulk_ms, s => s.bulks, window_(phase))],
+  ["Bulk latency", "ms", phase => phase.program.length ? rates(phase.program, s => s.bulk_millis, s => s.bulk_requests, window_(phase))
+    : rates(phase.server, s => s.bulk_ms, s => s.bulks, window_(phase))],
+  ["Waiting between source and writer", "MiB", phase => phase.program.map(s => [s.t, s.queued_bytes / MB])],
   ["Reading", "MiB/s", phase => rates(phase.process, s => s.read / MB, time, window_(phase))],
   ["Writing", "MiB/s", phase => rates(phase.process, s => s.written / MB, time, window_(phase))],
   ["Elasticsearch's CPU", "%", phase => phase.server.length && phase.server[0].cpu != null ? rates(phase.server, s => s.cpu * 100, time, window_(phase)) : []],

@@ -31,14 +31,15 @@ class Recorder:
     def watch(self, pid):
         return ProcessSamples(pid, self.url, self.index, self.server_pid)
 
-    def record(self, name, run, watch, log, verified):
-        """Keeps what is shown of a phase: its cost, its counts, its samples."""
+    def record(self, name, run, watch, log, progress, verified):
+        """Keeps what is shown of a phase: its cost, its counts, its samples. `log`, `progress`: files the program wrote."""
         report = {key: value for key, value in run["report"].items() if isinstance(value, (int, float, str)) and not isinstance(value, bool)}
         pages, counters = read_log(log)
         self.phases.append({
             "name": name, "wall": round(run["wall"], 3), "cpu": round(run["cpu"], 3), "rss": round(run["rss"], 1), "files": run["files"],
             "report": report, "counters": counters, "documents": verified[0], "fields": verified[1],
-            "process": thinned(watch.samples), "server": thinned(watch.server), "pages": thinned(pages)})
+            "process": thinned(watch.samples), "server": thinned(watch.server),
+            "program": thinned(read_progress(progress)), "pages": thinned(pages)})
 
 
 class ProcessSamples(Watch):
@@ -85,6 +86,15 @@ def read_log(path):
             elif found := COUNTERS.search(line):
                 counters = json.loads(found[1])
     return pages, counters
+
+
+def read_progress(path):
+    """The program's own figures; an incremental sync writes none."""
+    if not os.path.exists(path):
+        return []
+    wanted = ("extracted", "indexed", "queued_bytes", "bulk_requests", "bulk_millis")
+    with open(path) as file:
+        return [{"t": round(line["seconds"], 3), **{name: line[name] for name in wanted}} for line in map(json.loads, file.read().splitlines())]
 
 
 def machine():

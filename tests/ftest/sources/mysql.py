@@ -11,6 +11,8 @@ BACKEND = "mariadb"
 DATABASE, USER, PASSWORD = "ftest", "elastic", "elastic"
 SHOPS = ["north", "süd", "東", "it's"]
 KINDS, TAGS = ["small", "médium", "LARGE"], ["a", "b", "c"]
+# What only full syncs see: rows that have no key.
+UNSEEN = ["log_lines", "names"]
 
 
 def sql(value):
@@ -107,6 +109,12 @@ class Source:
     def change(self, share):
         return self.tables.change(share)
 
+    def change_for_incremental(self, share):
+        return self.tables.change(share, UNSEEN)
+
+    def see_all(self):
+        return self.tables.see_all()
+
     def expected(self):
         # The key's columns come in the order of the table's columns, whatever the order of the key is.
         return self.tables.expected(lambda name: name, lambda table: [column.name for column in table.columns if column.name in table.key])
@@ -115,8 +123,8 @@ class Source:
         return self.tables.hashed(identifier, got.get("Table"), got.get("Table"), lambda table, column: column, got)
 
     def document(self, row):
-        table, number = row
-        values = table.row(number)
+        table, number, version = row
+        values = table.row(number, version)
         fields = {column.name: column.rule(values[column.name]) for column in table.columns}
         return {**fields, "version": values["version"], "Table": table.name}
 

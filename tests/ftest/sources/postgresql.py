@@ -13,6 +13,8 @@ BACKEND = "postgresql"
 DATABASE, USER, PASSWORD = "ftest", "elastic", "elastic"
 ZONE = timezone(timedelta(hours=5, minutes=30))
 CITIES = ["Zürich", "東京", "القاهرة"]
+# What only full syncs see: rows that have no key.
+UNSEEN = ["log_lines", "names"]
 
 
 def sql(value):
@@ -121,6 +123,12 @@ class Source:
     def change(self, share):
         return self.tables.change(share)
 
+    def change_for_incremental(self, share):
+        return self.tables.change(share, UNSEEN)
+
+    def see_all(self):
+        return self.tables.see_all()
+
     def prefix(self, name):
         return f"{DATABASE}_{self.schema}_{bare(name)}"
 
@@ -135,8 +143,8 @@ class Source:
         return self.tables.hashed(identifier, name, self.prefix(str(name)), lambda table, column: self.field(table.name, column), got)
 
     def document(self, row):
-        table, number = row
-        values, name = table.row(number), bare(table.name)
+        table, number, version = row
+        values, name = table.row(number, version), bare(table.name)
         fields = {column.name: column.rule(values[column.name]) for column in table.columns}
         fields["version"] = rule_of(values["version"])
         prefixed = {self.field(name, column): rule for column, rule in fields.items()}
