@@ -22,7 +22,7 @@ def identity(number):
 
 def made(number, version):
     """A document, and the rules of its fields."""
-    from bson import Binary, DBRef, Decimal128, Int64, ObjectId
+    from bson import Binary, Code, DBRef, Decimal128, Int64, ObjectId, Regex, Timestamp
     r, fields, rules = data.rng("item", number, version), {"version": version}, {"version": Number(version)}
 
     def put(name, value, rule, null=0.15, absent=0.1):
@@ -47,6 +47,9 @@ def made(number, version):
     put("moment", moment, Moment(moment))
     put("token", Binary.from_uuid(guid), Text(str(guid)))
     put("blob", Binary(blob), Blob(blob))
+    put("pattern", Regex("^a.*z$", "i"), Text("/^a.*z$/i"))
+    put("code", Code("return 1"), Text("return 1"))
+    put("stamp", Timestamp(small & 0x7FFFFFFF, 7), Structure({"t": Number(small & 0x7FFFFFFF), "i": Number(7)}))
     put("reference", DBRef("people", other, "crm"), AnyOf([{"$ref": Text("people"), "$id": Text(str(other)), "$db": Text("crm")}]))
     address = {"street": data.text(r, 3), "geo": {"lat": round(r.uniform(-90, 90), 6), "lon": round(r.uniform(-180, 180), 6)}, "since": moment, "none": None}
     put("address", address, Structure({"street": Text(address["street"]), "geo": {key: Number(value) for key, value in address["geo"].items()},
