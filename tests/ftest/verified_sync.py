@@ -37,9 +37,11 @@ class Run:
         """One sync, the index verified after it, and the counts it reports. `skipped`: it may have seen at once that nothing changed."""
         watches, log, progress = [], os.path.join(self.folder, f"{name}.log"), os.path.join(self.folder, f"{name}.jsonl")
         run = sync(lambda pid: watches.append(self.record.watch(pid)) or watches[0], log, progress)
-        began = time.monotonic()
-        verified = verify(self.url, self.index, self.source, name)
-        self.record.record(name, run, watches[0], log, progress, verified)
+        began, verified = time.monotonic(), (0, 0)
+        try:
+            verified = verify(self.url, self.index, self.source, name)
+        finally:
+            self.record.record(name, run, watches[0], log, progress, verified)
         told = " ".join(f"{key.removesuffix('_document_count')} {run['report'].get(key)}" for key in counts)
         print(f"  {name:<12} {run['wall']:7.2f} s {run['cpu']:7.2f} CPU s {run['rss']:6.0f} MiB {run['files']:4} files   {told}   "
               f"verified {verified[0]:,} documents, {verified[1]:,} fields in {time.monotonic() - began:.0f} s", flush=True)
