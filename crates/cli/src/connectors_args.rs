@@ -129,6 +129,10 @@ pub struct SyncArgs {
     #[arg(long)]
     pub force: bool,
 
+    /// Write figures of the running sync into this file: a line of JSON for each tenth of a second
+    #[arg(long, value_name = "FILE")]
+    pub progress_file: Option<PathBuf>,
+
     /// Output form
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,

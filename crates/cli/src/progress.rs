@@ -1,10 +1,14 @@
 //! What a person sees while something runs: a live line on a terminal, a line every few seconds elsewhere.
 
+use std::fs::File;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use anyhow::{Context, Result};
 use connectors_sync::{Phase, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -12,6 +16,67 @@ use tokio::task::JoinHandle;
 const LINE_INTERVAL: Duration = Duration::from_secs(3);
 /// From one look at the numbers to the next on a terminal.
 const REDRAW: Duration = Duration::from_millis(100);
+
+/// From one line of a progress file to the next.
+const SAMPLE: Duration = Duration::from_millis(100);
+
+/// Writes progress into a file until dropped: a line of JSON for each tenth of a second.
+pub struct Samples {
+    task: JoinHandle<()>,
+}
+
+impl Samples {
+    /// Starts a new file at `path`.
+    pub fn start(path: &Path, progress: watch::Receiver<Progress>) -> Result<Self> {
+        let mut file = File::create(path)
+            .with_context(|| format!("cannot write the progress file {}", path.display()))?;
+        let task = tokio::spawn(async move {
+            let began = Instant::now();
+            loop {
+                tokio::time::sleep(SAMPLE).await;
+                let line = sample(&progress.borrow(), began.elapsed());
+                if let Err(error) = writeln!(file, "{line}") {
+                    tracing::warn!("the progress file is not written any more: {error}");
+                    return;
+                }
+            }
+        });
+        Ok(Self { task })
+    }
+}
+
+impl Drop for Samples {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn sample(progress: &Progress, elapsed: Duration) -> Value {
+    json!({
+        "seconds": elapsed.as_secs_f64(),
+        "phase": phase(progress.phase),
+        "extracted": progress.extracted,
+        "indexed": progress.indexed,
+        "unchanged": progress.unchanged,
+        "filtered": progress.filtered,
+        "deleted": progress.deleted,
+        "errors": progress.errors,
+        "bytes": progress.bytes,
+        "queued_bytes": progress.queued_bytes,
+        "bulk_requests": progress.bulk_requests,
+        "bulk_millis": progress.bulk_millis,
+    })
+}
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Starting => "starting",
+        Phase::ReadingIndex => "reading the index",
+        Phase::Syncing => "syncing",
+        Phase::Deleting => "deleting",
+        Phase::Finishing => "finishing",
+    }
+}
 
 /// Shows progress on standard error until dropped.
 pub struct Display {
@@ -66,15 +131,9 @@ async fn repeat(interval: Duration, line: impl Fn(Duration) -> String, show: imp
 
 /// `syncing: 1,234 documents (456 docs/s), 1.2 MiB written, 0 errors, 3 s`
 fn line(progress: &Progress, elapsed: Duration) -> String {
-    let phase = match progress.phase {
-        Phase::Starting => "starting",
-        Phase::ReadingIndex => "reading the index",
-        Phase::Syncing => "syncing",
-        Phase::Deleting => "deleting",
-        Phase::Finishing => "finishing",
-    };
     format!(
-        "{phase}: {} documents ({} docs/s), {} written, {} unchanged, {} deleted, {}, {} errors, {} s",
+        "{}: {} documents ({} docs/s), {} written, {} unchanged, {} deleted, {}, {} errors, {} s",
+        phase(progress.phase),
         number(progress.extracted),
         number(rate(progress.extracted, elapsed)),
         number(progress.indexed),
@@ -135,6 +194,25 @@ mod tests {
             line(&progress, Duration::from_secs(10)),
             "syncing: 12,345 documents (1,234 docs/s), 12,000 written, 345 unchanged, 0 deleted, 3.0 MiB, 2 errors, 10 s"
         );
+    }
+
+    #[tokio::test]
+    async fn a_progress_file_has_a_line_for_each_sample() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("progress.jsonl");
+        let (_sender, watcher) = watch::channel(Progress { queued_bytes: 7, ..Progress::default() });
+        let samples = Samples::start(&path, watcher.clone()).unwrap();
+        let first = loop {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let text = std::fs::read_to_string(&path).unwrap();
+            if let Some((line, _)) = text.split_once('\n') {
+                break serde_json::from_str::<Value>(line).unwrap();
+            }
+        };
+        drop(samples);
+        assert_eq!((&first["queued_bytes"], &first["phase"]), (&json!(7), &json!("starting")));
+        let error = Samples::start(folder.path(), watcher).err().unwrap();
+        assert!(format!("{error:#}").contains("progress file"), "{error:#}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod bulk;
 mod capabilities;
 mod client;
 mod config;
+mod connector_api;
 mod documents;
 mod error;
 mod gzip;

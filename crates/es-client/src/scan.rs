@@ -26,6 +26,8 @@ pub struct ScanHit {
     pub other_document_id: Option<String>,
     /// The field `_timestamp`, as it was written.
     pub timestamp: Option<String>,
+    /// The field `_content_hash`.
+    pub content_hash: Option<String>,
     /// The field `_allow_access_control`, if the scan reads it ([`Scan::with_access`]) and it is a list of texts.
     pub access: Option<Vec<String>>,
 }
@@ -45,6 +47,7 @@ pub struct Scan {
     index: String,
     page_size: usize,
     with_access: bool,
+    by_document_id: bool,
     state: State,
 }
 
@@ -75,6 +78,7 @@ impl EsClient {
             index: index.to_owned(),
             page_size,
             with_access: false,
+            by_document_id: false,
             state: State::Start,
         }
     }
@@ -88,8 +92,22 @@ impl Scan {
         self
     }
 
-    fn fields(&self) -> &'static [&'static str] {
-        if self.with_access { &["id", "_timestamp", "_allow_access_control"] } else { &["id", "_timestamp"] }
+    /// Takes `_id` for the id: the field `id` is something else in these documents.
+    #[must_use]
+    pub fn by_document_id(mut self, by_document_id: bool) -> Self {
+        self.by_document_id = by_document_id;
+        self
+    }
+
+    fn fields(&self) -> Vec<&'static str> {
+        let mut fields = vec!["_timestamp", "_content_hash"];
+        if !self.by_document_id {
+            fields.push("id");
+        }
+        if self.with_access {
+            fields.push("_allow_access_control");
+        }
+        fields
     }
 
     /// The next page; none at the end. After an error the scan cannot go on.
@@ -267,6 +285,8 @@ struct Fields {
     id: Scalar,
     #[serde(rename = "_timestamp", default)]
     timestamp: Scalar,
+    #[serde(rename = "_content_hash", default)]
+    content_hash: Scalar,
     #[serde(rename = "_allow_access_control", default)]
     access: Value,
 }
@@ -274,14 +294,13 @@ struct Fields {
 impl Page<'_> {
     fn into_hits(self) -> Vec<ScanHit> {
         let hit = |hit: Hit<'_>| {
-            let Fields { id, timestamp, access } = hit.source;
+            let Fields { id, timestamp, content_hash, access } = hit.source;
+            let (id, other_document_id) = match id.0 {
+                Some(id) if id != hit.id => (id, Some(hit.id)),
+                _ => (hit.id, None),
+            };
             let access = serde_json::from_value(access).ok();
-            match id.0 {
-                Some(id) if id != hit.id => {
-                    ScanHit { id, other_document_id: Some(hit.id), timestamp: timestamp.0, access }
-                }
-                _ => ScanHit { id: hit.id, other_document_id: None, timestamp: timestamp.0, access },
-            }
+            ScanHit { id, other_document_id, timestamp: timestamp.0, content_hash: content_hash.0, access }
         };
         self.hits.hits.into_iter().map(hit).collect()
     }

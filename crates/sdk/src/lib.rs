@@ -20,5 +20,5 @@ pub use context::{Limits, SourceContext};
 pub use document::{Content, Document, DownloadResult, LazyDownload, accepts_extension};
 pub use error::{ErrorKind, Retry, SourceError};
 pub use registry::{Capabilities, Registry, SourceDescriptor};
-pub use sink::{Envelope, Inbox, Message, Sink, SinkLimits, channel};
+pub use sink::{Envelope, Gauge, Inbox, Message, Sink, SinkLimits, channel};
 pub use source::{BoxFuture, DataSource, RuleViolation};

@@ -83,6 +83,21 @@ pub struct Inbox {
     receiver: mpsc::UnboundedReceiver<Envelope>,
     messages: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
+    limit: usize,
+}
+
+/// Tells how full a channel is.
+#[derive(Debug, Clone)]
+pub struct Gauge {
+    bytes: Arc<Semaphore>,
+    limit: usize,
+}
+
+impl Gauge {
+    /// About how many bytes wait in the channel.
+    pub fn bytes(&self) -> usize {
+        self.limit.saturating_sub(self.bytes.available_permits())
+    }
 }
 
 /// A new channel. Limits of 0 count as 1.
@@ -95,7 +110,7 @@ pub fn channel(limits: SinkLimits) -> (Sink, Inbox) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let messages = Arc::new(Semaphore::new(limits.messages));
     let bytes = Arc::new(Semaphore::new(limits.bytes));
-    let inbox = Inbox { receiver, messages: messages.clone(), bytes: bytes.clone() };
+    let inbox = Inbox { receiver, messages: messages.clone(), bytes: bytes.clone(), limit: limits.bytes };
     (Sink { sender, messages, bytes, limits }, inbox)
 }
 
@@ -153,6 +168,11 @@ impl Sink {
 }
 
 impl Inbox {
+    /// Tells how full the channel is, also while somebody receives.
+    pub fn gauge(&self) -> Gauge {
+        Gauge { bytes: self.bytes.clone(), limit: self.limit }
+    }
+
     /// The next messages; none when every [`Sink`] is dropped and all was received.
     pub async fn receive(&mut self) -> Option<Envelope> {
         self.receiver.recv().await
@@ -202,7 +222,10 @@ mod tests {
         let (sink, mut inbox) = channel(SinkLimits { messages: 100, bytes: 10_000 });
         sink.document(document("giant", 50_000)).await.unwrap();
         assert!(waits(sink.send(Message::Delete("a".to_owned()))).await);
+        let gauge = inbox.gauge();
+        assert_eq!(gauge.bytes(), 10_000);
         assert_eq!(inbox.receive().await.unwrap().open().len(), 1);
+        assert_eq!(gauge.bytes(), 0);
         sink.send_all(vec![Message::Delete("a".to_owned()), Message::Checkpoint(json!(1))]).await.unwrap();
         assert_eq!(inbox.receive().await.unwrap().open().len(), 2);
         drop(sink);

@@ -296,7 +296,13 @@ impl Service {
                 if checks % CHECKS_PER_REPORT == 0 {
                     let stats = stats(progress.borrow().totals);
                     let update = SyncJobDocument::progress(&stats, Timestamp::now());
-                    if let Err(error) = service.shared.jobs.write(&id, &update).await {
+                    let shared = &service.shared;
+                    let reported = if shared.uses_connectors_api() {
+                        shared.client.update_sync_job_stats(&id, &update).await
+                    } else {
+                        shared.jobs.write(&id, &update).await.map(drop)
+                    };
+                    if let Err(error) = reported {
                         tracing::debug!("{error}");
                     }
                 }

@@ -21,6 +21,12 @@ pub(crate) async fn cluster(service: &Service) -> Result<(), ServiceError> {
         std::env::var(ALLOW_MISMATCH).is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
     info.check_version(allow)?;
     tracing::info!("Connected to {} ({})", shared.client.address(), info.version);
+    if shared.config.elasticsearch.use_connectors_api {
+        let found = shared.client.capabilities().await?.connectors_api;
+        if shared.connectors_api.set(found).is_ok() && found {
+            tracing::debug!("The connector API takes signs of life and figures");
+        }
+    }
     let settings = &shared.config.service;
     for attempt in 1..=settings.preflight_max_attempts {
         match ensure_indices(service).await {

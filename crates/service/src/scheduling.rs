@@ -126,7 +126,15 @@ async fn look_after(
     }
     let heartbeat = i64::try_from(shared.config.service.heartbeat.as_secs()).unwrap_or(i64::MAX);
     if first || connector.document.needs_heartbeat(turn.now, heartbeat) {
-        connector = shared.connectors.write(&connector.id, &ConnectorDocument::seen(turn.now)).await?;
+        connector = if shared.uses_connectors_api() {
+            shared.client.check_in_connector(&connector.id).await?;
+            match shared.connectors.get(&connector.id).await? {
+                Some(current) => current,
+                None => return Ok(None),
+            }
+        } else {
+            shared.connectors.write(&connector.id, &ConnectorDocument::seen(turn.now)).await?
+        };
     }
     if matches!(connector.document.status, ConnectorStatus::Created | ConnectorStatus::NeedsConfiguration) {
         tracing::info!("waits to be configured");

@@ -1,6 +1,6 @@
 //! The loops, put together.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use connectors_es_client::protocol_index::{ConnectorIndex, SyncJobIndex};
@@ -104,8 +104,17 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) worker: Worker,
     pub(crate) license: LastLicense,
+    /// Whether the cluster has the connector API, and these credentials may use it. Not known before the first look.
+    pub(crate) connectors_api: OnceLock<bool>,
     /// Tells the loops that run jobs that this process made a new one.
     pub(crate) new_job: watch::Sender<()>,
+}
+
+impl Shared {
+    /// Whether signs of life and figures go through the connector API.
+    pub(crate) fn uses_connectors_api(&self) -> bool {
+        self.connectors_api.get().copied().unwrap_or(false)
+    }
 }
 
 impl std::fmt::Debug for Service {
@@ -122,7 +131,17 @@ impl Service {
         let worker = Worker::this();
         let (license, new_job) = (LastLicense::default(), watch::Sender::new(()));
         Self {
-            shared: Arc::new(Shared { config, client, connectors, jobs, registry, worker, license, new_job }),
+            shared: Arc::new(Shared {
+                config,
+                client,
+                connectors,
+                jobs,
+                registry,
+                worker,
+                license,
+                connectors_api: OnceLock::new(),
+                new_job,
+            }),
         }
     }
 

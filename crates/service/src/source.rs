@@ -33,6 +33,7 @@ impl Surroundings {
         Self {
             connector_id: Some(connector.id.clone()),
             features: connector.document.features.clone(),
+            incremental: connector.document.scheduling.incremental.enabled,
             ..Self::default()
         }
     }
@@ -59,6 +60,19 @@ impl Service {
                 known.join(", ")
             ))
         })
+    }
+
+    /// Removes what the source keeps at the third party for a connector that is deleted. One that nobody could use yet has
+    /// nothing there.
+    pub async fn forget(&self, connector: &Stored<ConnectorDocument>) -> Result<(), ServiceError> {
+        let document = &connector.document;
+        let Some(service_type) = document.service_type.as_deref() else { return Ok(()) };
+        if document.last_sync_status.is_none() || self.shared.registry.get(service_type).is_none() {
+            return Ok(());
+        }
+        let descriptor = self.descriptor(service_type)?;
+        let source = self.make_source(descriptor, &document.configuration, Surroundings::of(connector))?;
+        Ok(source.forget().await?)
     }
 
     /// Checks a stored configuration and makes the source: field values, the source's own checks, and

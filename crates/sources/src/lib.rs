@@ -1,6 +1,7 @@
 //! The built-in sources, one folder each, named after its service type.
 
 mod dir;
+mod shared;
 
 use connectors_sdk::Registry;
 

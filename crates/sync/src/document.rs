@@ -14,6 +14,8 @@ use serde_json::{Map, Value};
 const ATTACHMENT: &str = "_attachment";
 /// Field of plain text.
 const BODY: &str = "body";
+/// Field of the hash that tells the version of a document without a timestamp.
+pub(crate) const CONTENT_HASH: &str = "_content_hash";
 /// Fields of a download that are for the framework, not for the index.
 const NOT_INDEXED: [&str; 3] = ["_id", "_timestamp", "_original_filename"];
 
@@ -31,10 +33,21 @@ pub(crate) struct Outgoing {
     pub all_or_nothing: bool,
 }
 
-/// Adds what every content document carries. Rules see these fields too.
-pub(crate) fn complete(document: &mut Document, pipeline: Option<&Pipeline>) {
+/// Adds what every content document carries. Rules see these fields too. A field `id` of the source is kept where it
+/// `owns_id_field`. With `hash`, what tells the version of a document without a timestamp.
+pub(crate) fn complete(
+    document: &mut Document,
+    pipeline: Option<&Pipeline>,
+    owns_id_field: bool,
+    hash: Option<&str>,
+) {
     let fields = &mut document.fields;
-    fields.insert("id".to_owned(), Value::String(document.id.clone()));
+    if !(owns_id_field && fields.contains_key("id")) {
+        fields.insert("id".to_owned(), Value::String(document.id.clone()));
+    }
+    if let Some(hash) = hash {
+        fields.insert(CONTENT_HASH.to_owned(), Value::String(hash.to_owned()));
+    }
     let timestamp = document.timestamp.clone().unwrap_or_else(|| timestamp::format(jiff::Timestamp::now()));
     fields.insert("_timestamp".to_owned(), Value::String(timestamp));
     if let Some(pipeline) = pipeline {
@@ -142,7 +155,7 @@ mod tests {
     fn every_content_document_says_what_the_pipeline_shall_do() {
         let pipeline = Pipeline { reduce_whitespace: false, ..Pipeline::default() };
         let mut document = Document::new("1", fields(json!({"id": "the third party's"}))).with_timestamp("t");
-        complete(&mut document, Some(&pipeline));
+        complete(&mut document, Some(&pipeline), false, None);
         assert_eq!(
             Value::Object(document.fields),
             json!({
@@ -151,8 +164,19 @@ mod tests {
             })
         );
         let mut identity = Document::new("2", Map::new());
-        complete(&mut identity, None);
+        complete(&mut identity, None, false, None);
         assert_eq!(identity.fields.len(), 2);
         assert!(identity.fields["_timestamp"].as_str().unwrap().ends_with("+00:00"), "now");
+    }
+
+    #[test]
+    fn a_source_may_own_the_field_id() {
+        let mut document = Document::new("t_1", fields(json!({"id": 1})));
+        complete(&mut document, None, true, Some("hash"));
+        assert_eq!((&document.fields["id"], &document.fields[CONTENT_HASH]), (&json!(1), &json!("hash")));
+        let mut document = Document::new("t_1", Map::new());
+        complete(&mut document, None, true, None);
+        assert_eq!(document.fields["id"], "t_1");
+        assert!(!document.fields.contains_key(CONTENT_HASH));
     }
 }

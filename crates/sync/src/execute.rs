@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connectors_es_client::{BulkBody, BulkOpKind, BulkParams, EsClient};
+use connectors_es_client::{BulkBody, BulkOpKind, BulkParams, EsClient, Scan};
 use connectors_protocol::filtering::{BasicRules, RuleMatches};
 use connectors_protocol::indices::access_control_index;
 use connectors_protocol::sync_job::JobType;
@@ -16,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use crate::error::SyncError;
+use crate::fingerprint;
 use crate::intake::{Decisions, Intake, TakeError};
 use crate::inventory::{Inventory, InventoryBuilder, Revision};
 use crate::job::SyncInput;
@@ -92,10 +93,12 @@ impl Job {
     }
 
     async fn stages(&self) -> Result<Completed, SyncError> {
-        let cursor = self.input.cursor.as_ref();
-        if !self.input.force && !self.input.source.changed(cursor).await? {
+        let (cursor, made_with) = fingerprint::split(self.input.cursor.clone());
+        let settings = fingerprint::of(&self.input);
+        if self.is_unchanged(cursor.as_ref(), made_with.as_ref() == Some(&settings)).await? {
             tracing::info!("nothing changed since the last sync");
-            return Ok(Completed { cursor: cursor.cloned(), nothing_changed: true, ..Completed::default() });
+            let cursor = self.input.cursor.clone();
+            return Ok(Completed { cursor, nothing_changed: true, ..Completed::default() });
         }
         let rules = if self.input.apply_basic_rules && self.input.job_type != JobType::AccessControl {
             BasicRules::parse(&self.input.filter.rules)?
@@ -104,7 +107,9 @@ impl Job {
         };
         // The source fills its queue while the index is looked at.
         let (sink, inbox) = connectors_sdk::channel(self.input.options.queue);
-        let source = AbortOnDropHandle::new(tokio::spawn(send_all(&self.input, sink).in_current_span()));
+        self.ledger.watch(inbox.gauge());
+        let source =
+            AbortOnDropHandle::new(tokio::spawn(send_all(&self.input, cursor, sink).in_current_span()));
         let exists = self.client.index_exists(&self.index).await?;
         let inventory = if sends_changes(&self.input) {
             None
@@ -134,7 +139,26 @@ impl Job {
             Some(self.client.count(&self.index, None).await?)
         };
         let rule_matches = Some(intake.matches);
-        Ok(Completed { cursor: intake.cursor, total_documents, nothing_changed: false, rule_matches })
+        // What an incremental sync left alone is still as the last full sync's settings had it.
+        let made_with = if sends_changes(&self.input) { made_with } else { Some(settings) };
+        let cursor = fingerprint::join(intake.cursor, made_with.as_deref());
+        Ok(Completed { cursor, total_documents, nothing_changed: false, rule_matches })
+    }
+
+    /// Whether the source positively says that nothing changed, and the index still is what the last sync made of it.
+    async fn is_unchanged(&self, cursor: Option<&Value>, same_settings: bool) -> Result<bool, SyncError> {
+        let asks = match self.input.job_type {
+            // Who may see what can change without the documents.
+            JobType::AccessControl => false,
+            _ if self.input.force => false,
+            JobType::Incremental if self.input.source_sends_changes => true,
+            JobType::Full | JobType::Incremental => same_settings,
+        };
+        if !asks || self.input.source.changed(cursor).await? {
+            return Ok(false);
+        }
+        // Somebody may have emptied or removed the index meanwhile.
+        Ok(self.client.index_exists(&self.index).await? && self.client.count(&self.index, None).await? > 0)
     }
 
     /// Sends nothing new, and gives requests in flight a moment to be answered, so that their documents are counted.
@@ -166,7 +190,14 @@ impl Job {
             force: self.input.force,
             restricted: self.is_restricted(),
             known: if access_control { BulkOpKind::Update } else { BulkOpKind::Index },
+            hashes: !access_control,
+            owns_id_field: self.owns_id_field(),
         }
+    }
+
+    /// Whether the documents' field `id` is the source's own.
+    fn owns_id_field(&self) -> bool {
+        self.input.job_type != JobType::AccessControl && self.input.source.owns_id_field()
     }
 
     /// Whether the documents say who may see them.
@@ -189,22 +220,27 @@ impl Job {
         self.writer.open();
     }
 
+    fn scan(&self) -> Scan {
+        self.client.scan(&self.index, SCAN_PAGE).by_document_id(self.owns_id_field())
+    }
+
     /// Reads ids and timestamps of the index.
     async fn inventory(&self, exists: bool) -> Result<Inventory, SyncError> {
         let options = &self.input.options;
         let mut builder = InventoryBuilder::new(options.inventory_bytes, options.spill_directory.clone());
-        if exists {
-            if !self.input.dry_run {
-                // Documents of an interrupted run may not be visible yet.
-                self.client.refresh(&self.index).await?;
-            }
-            let mut scan = self.client.scan(&self.index, SCAN_PAGE).with_access(self.is_restricted());
+        if exists && !self.input.dry_run {
+            // Documents of an interrupted run may not be visible yet.
+            self.client.refresh(&self.index).await?;
+        }
+        if exists && self.client.count(&self.index, None).await? > 0 {
+            let mut scan = self.scan().with_access(self.is_restricted());
             while let Some(page) = scan.next_page().await? {
                 builder = self
                     .on_files(builder, move |builder| {
                         page.iter().try_for_each(|hit| {
                             let access = hit.access.iter().flatten().map(String::as_str);
-                            builder.add(&hit.id, Revision::new(hit.timestamp.as_deref(), access))
+                            let version = hit.content_hash.as_deref().or(hit.timestamp.as_deref());
+                            builder.add(&hit.id, Revision::new(version, access))
                         })
                     })
                     .await?;
@@ -354,7 +390,7 @@ impl Job {
             });
             return Ok(());
         }
-        let mut scan = self.client.scan(&self.index, SCAN_PAGE);
+        let mut scan = self.scan();
         while let Some(page) = scan.next_page().await? {
             let mut ids = Vec::new();
             for hit in &page {
@@ -381,9 +417,13 @@ fn sends_changes(input: &SyncInput) -> bool {
 }
 
 /// Has the source send everything; owns what it needs, because it runs in a task of its own.
-fn send_all(input: &SyncInput, sink: Sink) -> impl Future<Output = Result<(), SourceError>> + Send + 'static {
+fn send_all(
+    input: &SyncInput,
+    cursor: Option<Value>,
+    sink: Sink,
+) -> impl Future<Output = Result<(), SourceError>> + Send + 'static {
     let source = input.source.clone();
-    let (job_type, changes, cursor) = (input.job_type, sends_changes(input), input.cursor.clone());
+    let (job_type, changes) = (input.job_type, sends_changes(input));
     let rules = input.filter.advanced_rules().cloned();
     async move {
         match job_type {

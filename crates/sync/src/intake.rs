@@ -11,8 +11,9 @@ use connectors_protocol::pipeline::Pipeline;
 use connectors_sdk::{Document, ErrorKind, Message, SourceError};
 use serde_json::Value;
 
+use crate::content_hash::{ContentHasher, Digest};
 use crate::dead_letters::DeadLetter;
-use crate::document::{Outgoing, complete};
+use crate::document::{CONTENT_HASH, Outgoing, complete};
 use crate::error::SyncError;
 use crate::inventory::{Inventory, Known, Revision};
 use crate::progress::Ledger;
@@ -32,6 +33,10 @@ pub(crate) struct Decisions {
     pub restricted: bool,
     /// How a document is written whose id is in the index.
     pub known: BulkOpKind,
+    /// Content without a timestamp is compared by its hash. Identities are few, and always written, as the protocol has it.
+    pub hashes: bool,
+    /// The field `id` is the source's own.
+    pub owns_id_field: bool,
 }
 
 /// Documents to be written, and what was learned of the listing.
@@ -53,6 +58,7 @@ pub(crate) struct Intake {
     /// The last cursor.
     pub cursor: Option<Value>,
     open_partitions: HashSet<String>,
+    hasher: ContentHasher,
 }
 
 impl Intake {
@@ -68,6 +74,7 @@ impl Intake {
             deletes: Vec::new(),
             cursor: None,
             open_partitions: HashSet::new(),
+            hasher: ContentHasher::default(),
         }
     }
 
@@ -140,7 +147,16 @@ impl Intake {
         if document.id.len() > document_id::MAX_BYTES {
             document.id = document_id::hash_id(&document.id);
         }
-        complete(&mut document, self.decisions.pipeline.as_ref());
+        // Of a part of a document nothing can be said about the whole.
+        let hash = match operation {
+            None if self.decisions.hashes => self.hasher.of(&document),
+            None | Some(_) => None,
+        };
+        let hash = hash.as_ref().map(Digest::as_str);
+        complete(&mut document, self.decisions.pipeline.as_ref(), self.decisions.owns_id_field, hash);
+        if operation.is_some() {
+            document.fields.insert(CONTENT_HASH.to_owned(), Value::Null);
+        }
         let decision = self.decisions.rules.decide(&document.fields);
         self.matches.record(decision);
         if !decision.include {
@@ -155,7 +171,7 @@ impl Intake {
             Some(inventory) => {
                 let access = self.decisions.restricted.then(|| identities(&document)).flatten();
                 let access = access.into_iter().flatten().filter_map(Value::as_str);
-                let revision = Revision::new(document.timestamp.as_deref(), access);
+                let revision = Revision::new(document.timestamp.as_deref().or(hash), access);
                 inventory.see(&document.id, revision).map_err(TakeError::Inventory)?
             }
             None => Known::Changed,

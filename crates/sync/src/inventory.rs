@@ -1,6 +1,6 @@
 //! What the index holds before a job: one small record for each id, not the ids themselves.
 //!
-//! A record is a seeded 128-bit hash of the id and a 64-bit hash of its timestamp: 32 bytes. Past a budget, sorted runs go to
+//! A record is a seeded 128-bit hash of the id and a 64-bit hash of its timestamp or content: 32 bytes. Past a budget, sorted runs go to
 //! a temporary file and are merged into one; looking an id up there reads one block, because hashes are evenly spread and so
 //! their place can be computed. With 128 bits, two of a billion ids collide with a probability of 10⁻²¹; the seed is new for
 //! every job, so that nobody can prepare ids that collide.
@@ -41,23 +41,25 @@ pub(crate) enum Known {
 /// What tells two versions of a document apart.
 #[derive(Debug, Default)]
 pub(crate) struct Revision<'a> {
-    timestamp: Option<&'a str>,
+    /// The timestamp, or else the hash of the content: two kinds of text that are never alike.
+    version: Option<&'a str>,
     /// Sorted.
     access: Vec<&'a str>,
 }
 
 impl<'a> Revision<'a> {
-    /// The timestamp, and who may see the document: that may change without the document.
-    pub(crate) fn new(timestamp: Option<&'a str>, access: impl IntoIterator<Item = &'a str>) -> Self {
+    /// What tells the version (a timestamp, or a hash of the content), and who may see the document: that may change without
+    /// the document.
+    pub(crate) fn new(version: Option<&'a str>, access: impl IntoIterator<Item = &'a str>) -> Self {
         let mut access: Vec<_> = access.into_iter().collect();
         access.sort_unstable();
-        Self { timestamp, access }
+        Self { version, access }
     }
 }
 
 impl<'a> From<Option<&'a str>> for Revision<'a> {
-    fn from(timestamp: Option<&'a str>) -> Self {
-        Self { timestamp, access: Vec::new() }
+    fn from(version: Option<&'a str>) -> Self {
+        Self { version, access: Vec::new() }
     }
 }
 
@@ -78,7 +80,7 @@ impl Hashing {
 
     /// Two spellings of the same instant (`Z` and `+00:00`, with and without fractions) hash alike.
     fn revision(self, revision: &Revision<'_>) -> u64 {
-        let Some(text) = revision.timestamp else { return NO_TIMESTAMP };
+        let Some(text) = revision.version else { return NO_TIMESTAMP };
         let mut hash = match text.parse::<Timestamp>() {
             Ok(instant) => xxh3_64_with_seed(&instant.as_nanosecond().to_le_bytes(), !self.seed),
             Err(_) => xxh3_64_with_seed(text.as_bytes(), self.seed),

@@ -10,11 +10,13 @@
 //! the timestamp of the source and is skipped.
 
 mod buffers;
+mod content_hash;
 mod counters;
 mod dead_letters;
 mod document;
 mod error;
 mod execute;
+mod fingerprint;
 mod intake;
 mod inventory;
 mod job;

@@ -4,6 +4,8 @@ use connectors_es_client::{EsClient, EsError};
 use connectors_protocol::language;
 use serde_json::{Map, Value, json};
 
+use crate::document::CONTENT_HASH;
+
 /// Makes a content index as a first job would, before there is one; tells whether it was made now. `known` are the fields
 /// whose types the source knows. With a language (a code of [`language`]), texts are analyzed in it unless their field
 /// says otherwise.
@@ -48,6 +50,8 @@ fn with_template(template: &Value, known: Map<String, Value>) -> Value {
             // Ids are only compared.
             ("id".to_owned(), json!({"type": "keyword"})),
             ("_timestamp".to_owned(), json!({"type": "date"})),
+            // Read with the document, never searched.
+            (CONTENT_HASH.to_owned(), json!({"type": "keyword", "index": false, "doc_values": false})),
             // A long text needs no second form for sorting.
             ("body".to_owned(), json!({"type": "text"})),
         ]);
@@ -74,6 +78,7 @@ mod tests {
                 "settings": {"auto_expand_replicas": "0-1"},
                 "mappings": {"properties": {
                     "id": {"type": "keyword"}, "_timestamp": {"type": "date"}, "body": {"type": "text"},
+                    "_content_hash": {"type": "keyword", "index": false, "doc_values": false},
                     "size": {"type": "long"},
                 }},
             })
@@ -88,7 +93,10 @@ mod tests {
         });
         assert_eq!(
             with_template(&template, known()),
-            json!({"mappings": {"properties": {"id": {"type": "keyword"}, "_timestamp": {"type": "date"}}}})
+            json!({"mappings": {"properties": {
+                "id": {"type": "keyword"}, "_timestamp": {"type": "date"},
+                "_content_hash": {"type": "keyword", "index": false, "doc_values": false},
+            }}})
         );
         let strict = json!({"settings": {"index": {"auto_expand_replicas": "0-all"}}, "mappings": {"dynamic": "strict"}});
         assert_eq!(with_template(&strict, known()), json!({}));

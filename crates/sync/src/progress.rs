@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use connectors_es_client::{BulkItem, BulkOpKind, BulkRequest};
+use connectors_sdk::Gauge;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -73,6 +74,12 @@ pub struct Progress {
     pub errors: u64,
     /// Bytes of the documents written in this run.
     pub bytes: u64,
+    /// Bytes of documents that wait between the source and the engine, now.
+    pub queued_bytes: u64,
+    /// Bulk requests answered in this run, and how long they took together, in milliseconds.
+    pub bulk_requests: u64,
+    /// See `bulk_requests`.
+    pub bulk_millis: u64,
     /// Counts of all runs of this job.
     pub totals: Totals,
 }
@@ -91,11 +98,22 @@ struct Inner {
     counters: Counters,
     monitor: ErrorMonitor,
     dead_letters: DeadLetters,
+    queue: Option<Gauge>,
+    bulk_requests: u64,
+    bulk_time: Duration,
 }
 
 impl Ledger {
     pub(crate) fn new(monitor: ErrorMonitor, dead_letters: DeadLetters, before: Totals) -> Self {
-        let inner = Inner { phase: Phase::default(), counters: Counters::default(), monitor, dead_letters };
+        let inner = Inner {
+            phase: Phase::default(),
+            counters: Counters::default(),
+            monitor,
+            dead_letters,
+            queue: None,
+            bulk_requests: 0,
+            bulk_time: Duration::ZERO,
+        };
         Self { inner: Mutex::new(inner), before, started_at: Timestamp::now() }
     }
 
@@ -110,6 +128,18 @@ impl Ledger {
 
     pub(crate) fn enter(&self, phase: Phase) {
         self.lock().phase = phase;
+    }
+
+    /// Says where the source's documents wait.
+    pub(crate) fn watch(&self, queue: Gauge) {
+        self.lock().queue = Some(queue);
+    }
+
+    /// A bulk request was answered after this time.
+    pub(crate) fn bulk_answered(&self, after: Duration) {
+        let mut inner = self.lock();
+        inner.bulk_requests += 1;
+        inner.bulk_time += after;
     }
 
     pub(crate) fn count(&self, change: impl FnOnce(&mut Counters)) {
@@ -189,6 +219,9 @@ impl Ledger {
             deleted: counters.deleted,
             errors: counters.dead_letters + counters.delete.errors,
             bytes: counters.indexed_bytes,
+            queued_bytes: inner.queue.as_ref().map_or(0, |queue| queue.bytes() as u64),
+            bulk_requests: inner.bulk_requests,
+            bulk_millis: u64::try_from(inner.bulk_time.as_millis()).unwrap_or(u64::MAX),
             totals: self.before.plus(counters),
         }
     }

@@ -172,9 +172,13 @@ impl Writer {
     async fn send(&self, request: &BulkRequest) -> Result<BulkResponse, EsError> {
         let mut away_since: Option<Instant> = None;
         loop {
+            let sent = Instant::now();
             let error = match self.client.bulk(&self.params, request).await {
                 Err(error) if error.is_retryable() => error,
-                done => return done,
+                done => {
+                    self.ledger.bulk_answered(sent.elapsed());
+                    return done;
+                }
             };
             if away_since.get_or_insert_with(Instant::now).elapsed() >= self.max_outage {
                 return Err(error);

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::source::unknown_source;
 use crate::connectors_args::{Output, SyncArgs};
-use crate::progress::{self, Display};
+use crate::progress::{self, Display, Samples};
 
 /// From one look at a job that another service runs to the next.
 const FOLLOW: Duration = Duration::from_millis(500);
@@ -50,10 +50,12 @@ struct Summary {
 
 async fn dry_run(service: &Service, args: &SyncArgs, stop: CancellationToken) -> Result<Summary> {
     let (progress, watcher) = watch::channel(Progress::default());
+    let samples =
+        args.progress_file.as_deref().map(|path| Samples::start(path, watcher.clone())).transpose()?;
     let display = Display::start(&args.index, watcher);
     let report =
         service.dry_run(&args.service_type, &args.index, &args.set, args.force, progress, stop).await?;
-    drop(display);
+    drop((display, samples));
     let (status, error) = match &report.outcome {
         Outcome::Completed => (JobStatus::Completed, None),
         Outcome::Canceled => (JobStatus::Canceled, None),
@@ -68,6 +70,8 @@ async fn sync(service: &Service, args: &SyncArgs, stop: CancellationToken) -> Re
     let mut job = service.job_to_run(&connector).await?;
     let job_id = job.id.clone();
     let (progress, watcher) = watch::channel(Progress::default());
+    let samples =
+        args.progress_file.as_deref().map(|path| Samples::start(path, watcher.clone())).transpose()?;
     let display = Display::start(&args.index, watcher);
     let options = JobOptions { force: args.force };
     // A service that runs already may have been quicker, or another sync of this connector may have to end first.
@@ -90,7 +94,7 @@ async fn sync(service: &Service, args: &SyncArgs, stop: CancellationToken) -> Re
             progress.deleted = job.document.deleted_document_count;
         });
     };
-    drop(display);
+    drop((display, samples));
     Ok(Summary {
         status: document.status,
         error: document.error.clone(),

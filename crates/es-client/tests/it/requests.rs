@@ -250,3 +250,25 @@ async fn a_request_can_have_its_own_timeout_and_accepted_statuses() {
     let answer = client.send(EsRequest::new(Method::GET, "/x").accept(&[409])).await.unwrap();
     assert_eq!(answer.status, 409);
 }
+
+#[tokio::test]
+async fn signs_of_life_and_figures_go_through_the_connector_api() {
+    let fake = Fake::start(|_, _| Reply::json(200, json!({"result": "updated"}))).await;
+    let client = client(&fake);
+    client.check_in_connector("a/b").await.unwrap();
+    let stats = json!({
+        "last_seen": "2026-01-01T00:00:00+00:00", "indexed_document_count": 5, "indexed_document_volume": 1,
+        "deleted_document_count": 0, "total_document_count": null,
+    });
+    client.update_sync_job_stats("j", stats.as_object().unwrap()).await.unwrap();
+    let seen = fake.seen();
+    assert_eq!((seen[0].method.as_str(), seen[0].target.as_str()), ("PUT", "/_connector/a%2Fb/_check_in"));
+    assert_eq!(seen[1].target, "/_connector/_sync_job/j/_stats");
+    assert_eq!(
+        serde_json::from_str::<Value>(seen[1].text()).unwrap(),
+        json!({
+            "indexed_document_count": 5, "indexed_document_volume": 1, "deleted_document_count": 0,
+            "last_seen": "2026-01-01T00:00:00+00:00",
+        })
+    );
+}

@@ -123,6 +123,8 @@ pub struct Elasticsearch {
     pub embedded: Option<Embedded>,
     /// URL.
     pub host: String,
+    /// Use the connector API for signs of life and figures where the cluster has it (`feature_use_connectors_api`).
+    pub use_connectors_api: bool,
     /// Basic authentication.
     pub username: String,
     /// Basic authentication.
@@ -304,13 +306,12 @@ fn read_elasticsearch(r: &mut Reader<'_>) -> Result<Elasticsearch, ConfigError> 
     if !host.contains("://") {
         host = format!("{}://{host}", if ssl { "https" } else { "http" });
     }
-    // Accepted from the peer's files; our log level is one for the whole program, and the protocol's indices are written
-    // directly.
+    // Accepted from the peer's files; our log level is one for the whole program.
     r.text("elasticsearch.log_level")?;
-    r.flag("elasticsearch.feature_use_connectors_api", true)?;
     Ok(Elasticsearch {
         embedded,
         host,
+        use_connectors_api: r.flag("elasticsearch.feature_use_connectors_api", true)?,
         username: r.text("elasticsearch.username")?.unwrap_or_else(|| "elastic".to_owned()),
         password: r.secret("elasticsearch.password")?.unwrap_or_else(|| "changeme".into()),
         api_key: r.secret("elasticsearch.api_key")?,

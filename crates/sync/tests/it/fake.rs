@@ -187,11 +187,16 @@ fn search(inner: &Inner, body: &Value) -> Response<Body> {
     let index = body["pit"]["id"].as_str().unwrap();
     let size = usize::try_from(body["size"].as_u64().unwrap()).unwrap();
     let after = body["search_after"][0].as_str().unwrap_or_default();
+    let wanted = body["_source"].as_array().unwrap();
     let hits: Vec<Value> = inner.indices[index]
         .iter()
         .filter(|(id, _)| after.is_empty() || id.as_str() > after)
         .take(size)
-        .map(|(id, document)| json!({"_id": id, "_source": document, "sort": [id]}))
+        .map(|(id, document)| {
+            let mut source = document.clone();
+            source.as_object_mut().unwrap().retain(|name, _| wanted.iter().any(|wanted| wanted == name));
+            json!({"_id": id, "_source": source, "sort": [id]})
+        })
         .collect();
     answer(
         200,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use connectors_protocol::filtering::Filter;
 use connectors_protocol::pipeline::Pipeline;
 use connectors_protocol::sync_job::JobType;
-use connectors_sdk::{Content, ErrorKind, Message};
+use connectors_sdk::{Content, Document, ErrorKind, Message};
 use connectors_sync::{Outcome, Phase, Progress, StopTokens, SyncError, SyncInput, run};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
@@ -113,15 +113,48 @@ async fn a_dry_run_counts_and_changes_nothing() {
 #[tokio::test]
 async fn a_source_without_changes_is_not_read() {
     let fake = Fake::start().await;
-    let mut source = Listed::documents(documents(1, T1));
-    source.changed = false;
-    let mut unchanged = input(&fake, source);
-    unchanged.cursor = Some(json!({"at": 7}));
-    let report = sync(unchanged).await;
+    let unchanged = |cursor: &Option<Value>| {
+        let mut source = Listed::documents(documents(2, T1));
+        source.changed = false;
+        SyncInput { cursor: cursor.clone(), ..input(&fake, source) }
+    };
+    let checkpoint = Message::Checkpoint(json!({"at": 7}));
+    let messages = documents(2, T1).into_iter().map(Message::Document).chain([checkpoint]).collect();
+    let cursor = sync(unchanged(&None)).await.cursor;
+    assert!(!sync(SyncInput { force: true, ..unchanged(&cursor) }).await.nothing_changed, "all is wanted");
+    let report = completed(&fake, Listed::new(messages)).await;
+    let cursor = report.cursor;
+    assert_eq!(cursor.as_ref().unwrap()["at"], 7);
+
+    let source = Arc::new({
+        let mut source = Listed::documents([]);
+        source.changed = false;
+        source
+    });
+    let asked =
+        SyncInput { cursor: cursor.clone(), ..SyncInput::full(client(&fake), "docs", source.clone()) };
+    let report = sync(asked).await;
     assert!(matches!(report.outcome, Outcome::Completed) && report.nothing_changed);
-    assert_eq!(report.cursor, Some(json!({"at": 7})));
-    assert_eq!((report.counters.docs_extracted, fake.lock().indices.len()), (0, 0));
+    assert_eq!((&report.cursor, report.counters.docs_extracted), (&cursor, 0));
     assert_eq!(report.rule_matches, None, "nothing was decided");
+    assert_eq!(
+        *source.asked.lock().unwrap(),
+        [json!({"changed": {"at": 7}})],
+        "its own cursor, and nothing else"
+    );
+
+    // Rules that the source knows nothing of are followed all the same.
+    let rule = json!({"id": "r", "order": 1, "policy": "exclude", "field": "id", "rule": "equals", "value": "000001"});
+    let filter = Filter { rules: vec![rule], ..Filter::default() };
+    let report = sync(SyncInput { filter, ..unchanged(&cursor) }).await;
+    assert_eq!((report.nothing_changed, report.counters.deleted), (false, 1));
+
+    // So is an index that somebody emptied, or removed.
+    fake.lock().indices.get_mut("docs").unwrap().clear();
+    assert_eq!(sync(unchanged(&cursor)).await.counters.indexed, 2);
+    fake.lock().indices.clear();
+    assert_eq!(sync(unchanged(&cursor)).await.counters.indexed, 2);
+    assert!(sync(unchanged(&cursor)).await.nothing_changed);
 }
 
 #[tokio::test]
@@ -144,7 +177,7 @@ async fn rules_leave_documents_out_and_delete_them() {
     let matches = report.rule_matches.as_ref().unwrap();
     assert_eq!(matches.counts().collect::<Vec<_>>(), [("r", 1), ("DEFAULT", 3)]);
     assert_eq!(fake.ids("docs"), ["000000", "000001", "000003"]);
-    assert_eq!(source.asked.lock().unwrap()[1], json!({"documents": {"only": "these"}}));
+    assert_eq!(source.asked.lock().unwrap()[0], json!({"documents": {"only": "these"}}));
 
     let unruly =
         SyncInput { filter, apply_basic_rules: false, ..input(&fake, Listed::documents(documents(4, T1))) };
@@ -269,12 +302,42 @@ async fn long_and_empty_ids_are_dealt_with() {
 }
 
 #[tokio::test]
-async fn documents_without_a_timestamp_are_always_written() {
+async fn documents_without_a_timestamp_are_written_when_their_content_changed() {
     let fake = Fake::start().await;
-    let source = || Listed::documents([connectors_sdk::Document::new("a", fields(json!({})))]);
-    completed(&fake, source()).await;
-    assert!(fake.document("docs", "a")["_timestamp"].is_string());
-    assert_eq!(completed(&fake, source()).await.counters.indexed, 1);
+    let source = |n: u64| {
+        let bare = |id: &str, value: u64| Document::new(id, fields(json!({"n": value, "text": "t"})));
+        Listed::documents([bare("a", 1), bare("b", n)])
+    };
+    // Written by somebody who left no hash.
+    fake.put("docs", "a", json!({"id": "a", "_timestamp": "2025-01-01T00:00:00Z", "n": 1, "text": "t"}));
+    let report = completed(&fake, source(2)).await;
+    assert_eq!(report.counters.indexed, 2);
+    let before = fake.document("docs", "b");
+    assert!(before["_timestamp"].is_string() && before["_content_hash"].is_string());
+    let report = completed(&fake, source(2)).await;
+    assert_eq!((report.counters.indexed, report.counters.docs_unchanged), (0, 2));
+    let report = completed(&fake, source(3)).await;
+    assert_eq!((report.counters.indexed, report.counters.docs_unchanged), (1, 1));
+    let after = fake.document("docs", "b");
+    assert_eq!(after["n"], 3);
+    assert_ne!(after["_content_hash"], before["_content_hash"]);
+    assert_eq!(sync(SyncInput { force: true, ..input(&fake, source(3)) }).await.counters.indexed, 2);
+}
+
+#[tokio::test]
+async fn a_source_that_owns_the_field_id_keeps_it() {
+    let fake = Fake::start().await;
+    let source = |ids: &[u64]| {
+        let row = |id: &u64| Document::new(format!("t_{id}"), fields(json!({"id": id})));
+        let mut source = Listed::documents(ids.iter().map(row));
+        source.owns_id_field = true;
+        source
+    };
+    completed(&fake, source(&[1, 2, 3])).await;
+    assert_eq!((fake.ids("docs").len(), &fake.document("docs", "t_2")["id"]), (3, &json!(2)));
+    let report = completed(&fake, source(&[1, 3])).await;
+    assert_eq!((report.counters.docs_unchanged, report.counters.deleted), (2, 1));
+    assert_eq!(fake.ids("docs"), ["t_1", "t_3"]);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod changes;
 mod fake;
 mod faults;
 mod full;
+mod memory;
 mod source;
 mod stop;
 

@@ -23,6 +23,7 @@ pub struct Listed {
     end: End,
     pub changed: bool,
     pub restricted: bool,
+    pub owns_id_field: bool,
     pub mapping: Map<String, Value>,
     /// What the engine gave it.
     pub asked: Mutex<Vec<Value>>,
@@ -36,6 +37,7 @@ impl Listed {
             end: End::Complete,
             changed: true,
             restricted: false,
+            owns_id_field: false,
             mapping: Map::new(),
             asked: Mutex::new(Vec::new()),
             sent: AtomicBool::new(false),
@@ -79,6 +81,10 @@ impl DataSource for Listed {
 
     fn restricts_access(&self) -> bool {
         self.restricted
+    }
+
+    fn owns_id_field(&self) -> bool {
+        self.owns_id_field
     }
 
     async fn changed(&self, cursor: Option<&Value>) -> Result<bool, SourceError> {

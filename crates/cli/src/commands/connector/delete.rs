@@ -55,6 +55,11 @@ pub async fn run(
         Some((index, _)) => target.client.delete_index(index).await?,
         None => false,
     };
+    if let Err(error) = service.forget(&connector).await {
+        tracing::warn!(
+            "what the source keeps for this connector at the third party may still be there: {error}"
+        );
+    }
     if let Some(key) = &connector.document.api_key_id
         && let Err(error) = target.client.invalidate_api_key(key).await
     {

@@ -1,0 +1,4 @@
+//! What families of sources share. Nothing in here knows a source.
+
+#[cfg(any(feature = "mysql", feature = "postgresql"))]
+pub(crate) mod sql;
