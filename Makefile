@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := bin/elastic-ingest bin/connectors
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test ftest e2e scale lint fmt bench memory coverage licenses kill-test clean
+.PHONY: help install demo run test ftest ftest-compare e2e scale lint fmt bench bench-pages bench-incremental memory coverage licenses kill-test clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | column -t -s '|'
@@ -27,9 +27,14 @@ run: install ## Run the service with debug log (CONFIG=file for another than con
 test: ## Unit and integration tests; needs nothing but the toolchains
 	$(CARGO) test --workspace --locked
 
-ftest: install ## NAME=dir: end-to-end test of one source on the embedded node and on a real Elasticsearch
+ftest: install ## NAME=dir, mysql, postgresql or mongodb [SIZE=small, medium or large]: one source end to end, every document compared; leaves a report
 	@test -n "$(NAME)" || { echo "usage: make ftest NAME=<service type>, for example make ftest NAME=dir"; exit 2; }
-	tests/ftest/run $(NAME)
+	SIZE=$(or $(SIZE),medium) tests/ftest/run $(NAME)
+
+ftest-compare: ## A=index.html B=index.html: two reports of make ftest in one page, reports/compare.html
+	@test -n "$(A)" -a -n "$(B)" || { echo "usage: make ftest-compare A=<index.html> B=<index.html>"; exit 2; }
+	@mkdir -p reports
+	tests/ftest/compare $(A) $(B) > reports/compare.html
 
 scale: install ## 500 connectors on one service: nothing missed, nothing doubled, nothing to do when nothing is due
 	tests/scale/run
@@ -46,8 +51,14 @@ lint: ## Formatting, clippy, layers, file sizes
 fmt: ## Format the code
 	$(CARGO) fmt --all
 
-bench: install ## docs/s, CPU, memory and files beside a raw bulk loader (PEER=path for the peer too)
+bench: install ## docs/s, CPU, memory and files beside a raw bulk loader: dir, mysql, postgresql, mongodb (PEER=path for the peer too)
 	tests/bench/run
+
+bench-pages: install ## page N of a table with a million rows costs as much as page 1 (NAME=mysql or postgresql)
+	tests/bench/pages $(NAME)
+
+bench-incremental: install ## 100 changes in a million rows: bytes read and seconds (NAME=mysql, postgresql or mongodb)
+	tests/bench/incremental $(NAME)
 
 memory: ## Peak memory of syncs of 100,000, 1,000,000 and 20,000,000 documents (IDS="…" for others)
 	IDS="$(or $(IDS),100000 1000000 20000000)" CARGO_PROFILE_RELEASE_LTO=off \
