@@ -111,7 +111,7 @@ pub enum Shell {
 /// `connectors sync`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The first run makes a connector for the index; later runs find it by the index and write only what changed.\nThe exit code is 0 only if the sync completed.\n\nA field has the type an index template gives it, else that of --map, else what the source knows, else what its first value looks\nlike. Types are fixed when an index is made; the connector keeps those of --map for the next one. --rebuild makes one now:\nNAME-rebuild-TIME is filled and counted, and NAME becomes an alias of it. If that fails, NAME is as it was.\n\nExamples:\n  connectors sync dir --index search-notes --set directory=/home/me/notes --set pattern='**/*.md'\n  connectors sync mysql --index orders --map created=date --map customer.id=keyword --map 'price={\"type\": \"scaled_float\", \"scaling_factor\": 100}'\n  connectors sync dir --index search-notes --map extension=text --rebuild"
+    after_help = "The first run makes a connector for the index; later runs find it by the index and write only what changed.\nThe exit code is 0 only if the sync completed.\n\nA field has the type an index template gives it, else that of --map, else what the source knows, else what its first value looks\nlike. Types are fixed when an index is made; the connector keeps those of --map for the next one. --rebuild makes one now:\nNAME-rebuild-TIME is filled and counted, and NAME becomes an alias of it. If that fails, NAME is as it was.\n\nExamples:\n  connectors sync dir --index search-notes --set directory=/home/me/notes --set pattern='**/*.md'\n  connectors sync mysql --index orders --set host=db --set port=3306 --set user=reader --set-env password=DB_PASSWORD --set database=shop\n  connectors sync mysql --index orders --map created=date --map customer.id=keyword --map 'price={\"type\": \"scaled_float\", \"scaling_factor\": 100}'\n  connectors sync dir --index search-notes --map extension=text --rebuild"
 )]
 pub struct SyncArgs {
     /// Service type of the source; `connectors source list` prints them
@@ -121,9 +121,9 @@ pub struct SyncArgs {
     #[arg(short, long)]
     pub index: String,
 
-    /// Configuration field of the source; `connectors source show TYPE` prints them
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value, action = ArgAction::Append)]
-    pub set: Vec<(String, String)>,
+    /// Configuration of the source
+    #[command(flatten)]
+    pub settings: SettingArgs,
 
     /// Type of a field in the index when one is made: date, keyword, long, ... or the field's whole mapping as JSON
     #[arg(long, value_name = "FIELD=TYPE", value_parser = field_type, action = ArgAction::Append)]

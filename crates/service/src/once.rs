@@ -51,7 +51,7 @@ impl Service {
         &self,
         service_type: &str,
         index: &str,
-        settings: &[(String, String)],
+        settings: &[(String, Value)],
         types: &[(String, Value)],
         rebuild: bool,
     ) -> Result<Stored<ConnectorDocument>, ServiceError> {
@@ -111,7 +111,7 @@ impl Service {
         &self,
         service_type: &str,
         index: &str,
-        settings: &[(String, String)],
+        settings: &[(String, Value)],
         force: bool,
         progress: watch::Sender<Progress>,
         stop: CancellationToken,
@@ -227,15 +227,13 @@ fn draft(
     descriptor: &SourceDescriptor,
     index: &str,
     existing: Option<&ConnectorDocument>,
-    settings: &[(String, String)],
+    settings: &[(String, Value)],
 ) -> Result<ConnectorDocument, ServiceError> {
     connectors_protocol::index_name::check(index).map_err(|error| ServiceError::Setup(error.to_string()))?;
     let mut connector = existing.cloned().unwrap_or_else(|| {
         ConnectorDocument::new(Some(&descriptor.service_type), Some(index), Some(index), Timestamp::now())
     });
-    let settings: Vec<(String, Value)> =
-        settings.iter().map(|(key, text)| (key.clone(), Value::String(text.clone()))).collect();
-    connector.configuration = configure::configuration(descriptor, &connector.configuration, &settings)?;
+    connector.configuration = configure::configuration(descriptor, &connector.configuration, settings)?;
     connector.service_type = Some(descriptor.service_type.clone());
     if existing.is_none() {
         connector.features = descriptor.capabilities.features();

@@ -1,15 +1,16 @@
 //! The stages of a job, in order.
 
-use std::io;
+mod index;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use connectors_es_client::{BulkBody, BulkOpKind, BulkParams, EsClient, Scan};
+use connectors_es_client::{BulkBody, BulkOpKind, BulkParams, EsClient};
 use connectors_protocol::filtering::{BasicRules, RuleMatches};
 use connectors_protocol::indices::access_control_index;
 use connectors_protocol::sync_job::JobType;
 use connectors_sdk::{Inbox, Message, Sink, SourceError};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -18,15 +19,11 @@ use tracing::Instrument;
 use crate::error::SyncError;
 use crate::fingerprint;
 use crate::intake::{Decisions, Intake, TakeError};
-use crate::inventory::{Inventory, InventoryBuilder, Revision};
 use crate::job::SyncInput;
-use crate::new_index;
 use crate::prepare::Preparer;
 use crate::progress::{Ledger, Phase};
 use crate::writer::{Stopped, Writer};
 
-/// Documents in a page when the index is scanned: the most Elasticsearch gives.
-const SCAN_PAGE: usize = 10_000;
 /// Batches prepared at the same time. Reading waits for the disk, so it is more than there are processors on a small machine.
 const BATCHES: u32 = 4;
 /// A source that sends nothing for this long has what it sent written.
@@ -205,70 +202,6 @@ impl Job {
         self.input.job_type != JobType::AccessControl && self.input.source.restricts_access()
     }
 
-    /// Makes the index if it is missing, and lets the writer begin. Without an index the job fails.
-    async fn make_index(&self, exists: bool) {
-        if !exists && !self.input.dry_run {
-            let (known, own) = match self.input.job_type {
-                JobType::AccessControl => (Map::new(), Map::new()),
-                JobType::Full | JobType::Incremental => {
-                    (self.input.source.mapping(), self.input.mapping.clone())
-                }
-            };
-            let body = new_index::body(&self.client, &self.index, known, &own).await;
-            if let Err(error) = self.client.create_index(&self.index, &body).await {
-                return self.writer.fail(error.into());
-            }
-        }
-        self.writer.open();
-    }
-
-    fn scan(&self) -> Scan {
-        self.client.scan(&self.index, SCAN_PAGE).by_document_id(self.owns_id_field())
-    }
-
-    /// Reads ids and timestamps of the index.
-    async fn inventory(&self, exists: bool) -> Result<Inventory, SyncError> {
-        let options = &self.input.options;
-        let mut builder = InventoryBuilder::new(options.inventory_bytes, options.spill_directory.clone());
-        if exists && !self.input.dry_run {
-            // Documents of an interrupted run may not be visible yet.
-            self.client.refresh(&self.index).await?;
-        }
-        if exists && self.client.count(&self.index, None).await? > 0 {
-            let mut scan = self.scan().with_access(self.is_restricted());
-            while let Some(page) = scan.next_page().await? {
-                builder = self
-                    .on_files(builder, move |builder| {
-                        page.iter().try_for_each(|hit| {
-                            let access = hit.access.iter().flatten().map(String::as_str);
-                            let version = hit.content_hash.as_deref().or(hit.timestamp.as_deref());
-                            builder.add(&hit.id, Revision::new(version, access))
-                        })
-                    })
-                    .await?;
-            }
-        }
-        let inventory = tokio::task::spawn_blocking(|| builder.finish());
-        let inventory = inventory.await.map_err(|panic| SyncError::Panic(panic.to_string()))?;
-        let inventory = inventory.map_err(|error| self.file_error(error))?;
-        tracing::debug!("the index {} holds {} documents", self.index, inventory.len());
-        Ok(inventory)
-    }
-
-    /// Adds to the inventory on a blocking thread: it sorts and writes files when it is large.
-    async fn on_files(
-        &self,
-        mut builder: InventoryBuilder,
-        work: impl FnOnce(&mut InventoryBuilder) -> io::Result<()> + Send + 'static,
-    ) -> Result<InventoryBuilder, SyncError> {
-        let done = tokio::task::spawn_blocking(move || work(&mut builder).map(|()| builder)).await;
-        done.map_err(|panic| SyncError::Panic(panic.to_string()))?.map_err(|error| self.file_error(error))
-    }
-
-    fn file_error(&self, error: io::Error) -> SyncError {
-        SyncError::File { path: self.input.options.spill_directory.display().to_string(), error }
-    }
-
     /// Reads the source and has everything prepared that is to be written.
     async fn list(
         &self,
@@ -376,41 +309,6 @@ impl Job {
         let counters = self.ledger.counters();
         let (extracted, accounted) = (counters.docs_extracted, counters.accounted());
         if extracted == accounted { Ok(()) } else { Err(SyncError::Unaccounted { extracted, accounted }) }
-    }
-
-    /// Deletes what was in the index and was not seen in the source. The ids come from a second pass over the index.
-    async fn delete_leftovers(&self, inventory: &Inventory) -> Result<(), SyncError> {
-        if inventory.leftovers() == 0 {
-            return Ok(());
-        }
-        self.ledger.enter(Phase::Deleting);
-        if self.input.dry_run {
-            let leftovers = inventory.leftovers() as u64;
-            self.ledger.count(|counters| {
-                counters.doc_deletes_queued += leftovers;
-                counters.deleted += leftovers;
-            });
-            return Ok(());
-        }
-        let mut scan = self.scan();
-        while let Some(page) = scan.next_page().await? {
-            let mut ids = Vec::new();
-            for hit in &page {
-                // A spilled inventory reads one block of a file that was written a moment ago: it is in memory.
-                if inventory.is_leftover(&hit.id).map_err(|error| self.file_error(error))? {
-                    ids.push(hit.document_id());
-                }
-            }
-            self.ledger.count(|counters| counters.doc_deletes_queued += ids.len() as u64);
-            for chunk in ids.chunks(self.input.options.chunk_size.max(1)) {
-                let mut body = BulkBody::new();
-                for id in chunk {
-                    body.delete(id);
-                }
-                self.writer.submit(body.finish_request(), ()).await?;
-            }
-        }
-        self.settle().await
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::connector;
 use super::source::unknown_source;
 use crate::connectors_args::{Output, SyncArgs};
 use crate::progress::{self, Display, Samples};
@@ -21,15 +22,19 @@ const FOLLOW: Duration = Duration::from_millis(500);
 
 /// Runs one full sync. The exit code is 0 only if it completed.
 pub async fn run(service: &Service, registry: &Registry, args: &SyncArgs) -> Result<ExitCode> {
-    if registry.get(&args.service_type).is_none() {
+    let Some(descriptor) = registry.get(&args.service_type) else {
         bail!("{}", unknown_source(registry, &args.service_type));
-    }
+    };
+    let settings = connector::settings(descriptor, &args.settings)?;
     service.ready().await?;
     let stop = CancellationToken::new();
     let on_signal = tokio::spawn(crate::signals::cancel_on_signal(stop.clone()));
     let began = Instant::now();
-    let summary =
-        if args.dry_run { dry_run(service, args, stop).await } else { sync(service, args, stop).await };
+    let summary = if args.dry_run {
+        dry_run(service, args, &settings, stop).await
+    } else {
+        sync(service, args, &settings, stop).await
+    };
     on_signal.abort();
     let summary = summary?;
     print(&summary, args, began.elapsed())?;
@@ -55,13 +60,18 @@ impl Summary {
     }
 }
 
-async fn dry_run(service: &Service, args: &SyncArgs, stop: CancellationToken) -> Result<Summary> {
+async fn dry_run(
+    service: &Service,
+    args: &SyncArgs,
+    settings: &[(String, Value)],
+    stop: CancellationToken,
+) -> Result<Summary> {
     let (progress, watcher) = watch::channel(Progress::default());
     let samples =
         args.progress_file.as_deref().map(|path| Samples::start(path, watcher.clone())).transpose()?;
     let display = Display::start(&args.index, watcher);
     let report =
-        service.dry_run(&args.service_type, &args.index, &args.set, args.force, progress, stop).await?;
+        service.dry_run(&args.service_type, &args.index, settings, args.force, progress, stop).await?;
     drop((display, samples));
     let (status, error) = match &report.outcome {
         Outcome::Completed => (JobStatus::Completed, None),
@@ -72,9 +82,14 @@ async fn dry_run(service: &Service, args: &SyncArgs, stop: CancellationToken) ->
     Ok(Summary { status, error, connector_id: None, job_id: None, report: Some(Box::new(report)), job: None })
 }
 
-async fn sync(service: &Service, args: &SyncArgs, stop: CancellationToken) -> Result<Summary> {
+async fn sync(
+    service: &Service,
+    args: &SyncArgs,
+    settings: &[(String, Value)],
+    stop: CancellationToken,
+) -> Result<Summary> {
     let connector = service
-        .connector_for_index(&args.service_type, &args.index, &args.set, &args.map, args.rebuild)
+        .connector_for_index(&args.service_type, &args.index, settings, &args.map, args.rebuild)
         .await?;
     let mut job = service.job_to_run(&connector, args.wanted_rebuild()).await?;
     let job_id = job.id.clone();

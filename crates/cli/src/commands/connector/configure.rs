@@ -38,7 +38,10 @@ pub(super) fn given(args: &SettingArgs) -> bool {
 }
 
 /// The values given on the command line: those of the file first, so that the others overrule it.
-pub(super) fn settings(descriptor: &SourceDescriptor, args: &SettingArgs) -> Result<Vec<(String, Value)>> {
+pub(in super::super) fn settings(
+    descriptor: &SourceDescriptor,
+    args: &SettingArgs,
+) -> Result<Vec<(String, Value)>> {
     let mut settings = Vec::new();
     if let Some(file) = &args.from_file {
         let name = file.display();

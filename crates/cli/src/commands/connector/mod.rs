@@ -7,6 +7,8 @@ mod mapping;
 mod schedule;
 mod show;
 
+pub(super) use configure::settings;
+
 use anyhow::Result;
 use connectors_es_client::protocol_index::ConnectorIndex;
 use connectors_protocol::indices::CONNECTORS_INDEX;
