@@ -71,7 +71,7 @@ impl Advisor {
     /// Classifies an error and says what to do about it.
     pub(super) fn explain(&self, operation: &'static str, moment: Moment, error: &Error) -> SourceError {
         let (kind, hint) = self.classify(error);
-        let context = self.secrets.remove(&error.kind.to_string());
+        let context = self.secrets.remove(&without_debris(&error.kind.to_string()));
         let (kind, hint) = match (moment, kind) {
             // Whatever it was: what was not read may exist.
             (Moment::Reading, ErrorKind::Unavailable | ErrorKind::NotFound) => (
@@ -93,11 +93,11 @@ impl Advisor {
                 if message.contains("uthentication fail") {
                     self.wrong_login()
                 } else {
-                    (ErrorKind::Unavailable, self.unreachable(message))
+                    self.unreachable(message)
                 }
             }
-            Driver::Io(io) => (ErrorKind::Unavailable, self.unreachable(&io.to_string())),
-            Driver::ConnectionPoolCleared { message, .. } => (ErrorKind::Unavailable, self.unreachable(message)),
+            Driver::Io(io) => self.unreachable(&io.to_string()),
+            Driver::ConnectionPoolCleared { message, .. } => self.unreachable(message),
             Driver::DnsResolve { .. } if self.is_srv => (
                 ErrorKind::Unavailable,
                 "Check the host name in `host`: mongodb+srv:// needs SRV records for it, which the name server of this machine \
@@ -165,27 +165,43 @@ impl Advisor {
         (ErrorKind::Authentication, hint.to_owned())
     }
 
-    /// Advice for a server that does not answer as it should.
-    fn unreachable(&self, message: &str) -> String {
+    /// For a server that does not answer as it should.
+    fn unreachable(&self, message: &str) -> (ErrorKind, String) {
         let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
         if has(&["certificate", "UnknownIssuer"]) {
-            "The server's certificate is not trusted: put the certificate of its authority into `ssl_ca`, and name the server in `host` \
-             as its certificate does."
-                .to_owned()
-        } else if self.has_tls
-            && has(&["corrupt message", "InvalidContentType", "tls handshake", "unexpected EOF"])
-        {
-            "The server seems to speak without TLS: switch off `ssl_enabled`, or check the port.".to_owned()
-        } else if self.is_srv && !self.has_tls {
+            let hint = "The server's certificate is not trusted: put the certificate of its authority into `ssl_ca`, and name the \
+                        server in `host` as its certificate does.";
+            return (ErrorKind::Config, hint.to_owned());
+        }
+        let hint = if self.is_srv && !self.has_tls {
             "Switch on `ssl_enabled`: deployments with mongodb+srv:// (MongoDB Atlas) take only TLS, unless made otherwise.".to_owned()
         } else {
-            let tls = if self.has_tls { "" } else { " If it takes only TLS, switch on `ssl_enabled`." };
+            let tls = if self.has_tls {
+                "If it has no TLS, switch off `ssl_enabled`."
+            } else {
+                "If it takes only TLS, switch on `ssl_enabled`."
+            };
             format!(
                 "Check that the server runs, that `host` names it, and that this machine may reach it (firewall, access list). If only \
-                 one member of a replica set can be reached from here, switch on `direct_connection`.{tls}"
+                 one member of a replica set can be reached from here, switch on `direct_connection`. {tls}"
             )
-        }
+        };
+        (ErrorKind::Unavailable, hint)
     }
+}
+
+/// A message of the driver without what it prints of the insides of errors: labels, and answers that are not there.
+fn without_debris(message: &str) -> String {
+    const BEGIN: &str = ", labels: {";
+    const END: &str = "server response: None";
+    let mut text = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some((before, debris)) = rest.split_once(BEGIN) {
+        let Some((_, after)) = debris.split_once(END) else { break };
+        text.push_str(before);
+        rest = after;
+    }
+    text + rest
 }
 
 /// Whether a command that failed so may succeed later as it is.
@@ -294,13 +310,22 @@ mod tests {
         };
         let plain = advisor(true);
         assert!(explain(&plain, "refused").contains("direct_connection"));
-        assert!(explain(&plain, "refused").contains("ssl_enabled"));
+        assert!(explain(&plain, "refused").contains("switch on `ssl_enabled`"));
         assert!(explain(&plain, "invalid peer certificate: UnknownIssuer").contains("ssl_ca"));
         let tls = Advisor { has_tls: true, ..advisor(true) };
-        assert!(!explain(&tls, "refused").contains("ssl_enabled"));
-        assert!(explain(&tls, "received corrupt message of type InvalidContentType").contains("without TLS"));
+        assert!(explain(&tls, "refused").contains("switch off `ssl_enabled`"));
         let srv = Advisor { is_srv: true, ..advisor(true) };
         assert!(explain(&srv, "eof").contains("Atlas"));
+    }
+
+    #[test]
+    fn messages_are_without_the_insides_of_errors() {
+        let error = "Kind: I/O error: refused, labels: {\"A\", \"B\"}, source: None, server response: None";
+        let message = format!("Servers: [ {{ Error: {error} }}, {{ Error: {error} }} ]");
+        let expected =
+            "Servers: [ { Error: Kind: I/O error: refused }, { Error: Kind: I/O error: refused } ]";
+        assert_eq!(without_debris(&message), expected);
+        assert_eq!(without_debris("a, labels: {b"), "a, labels: {b");
     }
 
     #[test]

@@ -142,7 +142,7 @@ async fn sync(client: EsClient, count: u64) -> SyncReport {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[allow(clippy::print_stdout)] // what it measures is its result
+#[expect(clippy::print_stdout, reason = "what it measures is its result")]
 #[ignore = "measures the memory of the whole process: run it alone (make memory)"]
 async fn memory_does_not_grow_with_the_number_of_documents() {
     let sizes = std::env::var("IDS").unwrap_or_else(|_| "100000 1000000".to_owned());
