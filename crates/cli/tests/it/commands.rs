@@ -49,7 +49,10 @@ fn the_flags_of_both_guides_are_known() {
     ] {
         let output = run(INGEST, arguments);
         assert!(output.status.success(), "{}", said(&output));
-        assert_eq!(out(&output), "Registered connectors:\n- System Directory (dir)\n");
+        assert_eq!(
+            out(&output),
+            "Registered connectors:\n- System Directory (dir)\n- MongoDB (mongodb)\n- MySQL (mysql)\n- PostgreSQL (postgresql)\n"
+        );
     }
     for flag in ["-v", "--version"] {
         assert_eq!(out(&run(INGEST, &[flag])), format!("elastic-ingest {}\n", env!("CARGO_PKG_VERSION")));
@@ -133,6 +136,18 @@ fn sources_of_the_peer_stand_for_ours_and_others_are_named() {
     std::fs::write(folder.path().join("config.yml"), text).unwrap();
     let output = run_in(folder.path(), INGEST, &["--action", "list"]);
     assert!(out(&output).contains("- System Directory (files)"), "{}", said(&output));
+    for (name, class) in [
+        ("mongodb", "connectors.sources.mongo:MongoDataSource"),
+        ("mysql", "connectors.sources.mysql:MySqlDataSource"),
+        ("postgresql", "connectors.sources.postgresql:PostgreSQLDataSource"),
+    ] {
+        std::fs::write(folder.path().join("config.yml"), format!("sources:\n  {name}: {class}\n")).unwrap();
+        let output = run_in(folder.path(), INGEST, &["--action", "list"]);
+        assert!(out(&output).contains(&format!("({name})")), "{}", said(&output));
+        assert!(!err(&output).contains("sources."), "{}", said(&output));
+    }
+    std::fs::write(folder.path().join("config.yml"), text).unwrap();
+    let output = run_in(folder.path(), INGEST, &["--action", "list"]);
     assert!(err(&output).contains("sources.gdrive"), "{}", said(&output));
 }
 
@@ -159,7 +174,8 @@ fn connectors_says_what_it_can_do() {
     assert!(err(&output).contains("connectors sync dir --index"), "{}", said(&output));
     assert_eq!(out(&run(CONNECTORS, &["--version"])), format!("connectors {}\n", env!("CARGO_PKG_VERSION")));
     let output = run(CONNECTORS, &["source", "list"]);
-    assert_eq!(out(&output), "SERVICE TYPE  NAME\ndir           System Directory\n", "{}", said(&output));
+    let listed = "SERVICE TYPE  NAME\ndir           System Directory\nmongodb       MongoDB\nmysql         MySQL\npostgresql    PostgreSQL\n";
+    assert_eq!(out(&output), listed, "{}", said(&output));
     let output = run(CONNECTORS, &["source", "show", "dir"]);
     assert!(out(&output).contains("directory") && out(&output).contains("**/*.*"), "{}", said(&output));
     let output = run(CONNECTORS, &["source", "show", "dri"]);
@@ -181,6 +197,10 @@ async fn a_sync_refuses_what_cannot_work_before_it_writes_anything() {
             "/no/such/folder",
         ),
         (&["sync", "dir", "-i", "search-e2e-refusals", "--set", "directory"], "KEY=VALUE"),
+        (
+            &["sync", "dir", "-i", "search-e2e-refusals", "--set-env", "directory=NO_SUCH_VARIABLE"],
+            "NO_SUCH_VARIABLE is not set",
+        ),
     ] {
         let output = run(CONNECTORS, &[&["--config", config], arguments].concat());
         assert!(!output.status.success(), "{}", said(&output));
