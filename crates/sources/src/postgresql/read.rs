@@ -185,7 +185,8 @@ impl Reader {
     }
 }
 
-/// Waits before another attempt after the given number of failures, or says why there is none.
+/// Waits before another attempt after the given number of failures, or says why there is none. (The transport's loop repeats one
+/// request as it was; here the next attempt goes on where the last one ended, on another connection.)
 pub(super) async fn pause(
     failures: u32,
     retries: i64,

@@ -10,7 +10,7 @@ mod tls;
 mod values;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use connectors_protocol::configuration::simple_configuration;
@@ -35,17 +35,23 @@ async fn client(config: &Config) -> Client {
 
 /// Values of the configuration that lead to a database with 300 documents, for the conformance suite.
 pub(crate) fn fixture() -> Vec<(&'static str, String)> {
+    static MADE: OnceLock<Vec<(&'static str, String)>> = OnceLock::new();
     // The suite asks for it outside of any runtime as well.
-    let made = std::thread::spawn(|| {
+    let make = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let name = format!("conformance_{:?}", std::thread::current().id());
-            let database = Database::new(&name.replace(|c: char| !c.is_ascii_alphanumeric(), "")).await;
-            database.run("CREATE TABLE t (id int PRIMARY KEY, text text); INSERT INTO t SELECT n, 'text ' || n FROM generate_series(1, 300) n").await;
-            database.values.iter().map(|(key, value)| (*key, value.as_str().map_or_else(|| value.to_string(), str::to_owned))).collect()
+            let database = Database::new("conformance").await;
+            database
+                .run(
+                    "CREATE TABLE t (id int PRIMARY KEY, text text);
+                     INSERT INTO t SELECT n, 'text ' || n FROM generate_series(1, 300) n",
+                )
+                .await;
+            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            database.values.iter().map(|(key, value)| (*key, text(value))).collect()
         })
-    });
-    made.join().unwrap()
+    };
+    MADE.get_or_init(|| std::thread::spawn(make).join().unwrap()).clone()
 }
 
 /// A database of one test.

@@ -194,8 +194,8 @@ impl Names<'_> {
         tables: &[&Table],
     ) -> Result<Option<Vec<String>>, Cannot> {
         let read = |error| self.failed("look at the publication", &error);
-        let query = "SELECT puballtables, pubinsert AND pubupdate AND pubdelete FROM pg_catalog.pg_publication WHERE pubname = $1";
-        let rows = session.query(query, &[&self.name]).await.map_err(read)?;
+        let query = publication(session.version, tables.iter().any(|table| table.kind == Kind::Partitioned));
+        let rows = session.query(&query, &[&self.name, &self.place.schema]).await.map_err(read)?;
         let Some(row) = rows.first() else {
             let options =
                 if session.version >= 130_000 { " WITH (publish_via_partition_root = true)" } else { "" };
@@ -208,10 +208,12 @@ impl Names<'_> {
         };
         if !row.try_get::<_, bool>(1).map_err(read)? {
             return Err(Self::never(
-                format!("the publication {} leaves out kinds of changes", self.name),
+                format!("the publication {} leaves out changes", self.name),
                 format!(
-                    "Have an administrator run: ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate');",
-                    quoted(&self.name)
+                    "Have an administrator run: ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate'{}); and take \
+                     row filters out of it.",
+                    quoted(&self.name),
+                    if session.version >= 130_000 { ", publish_via_partition_root = true" } else { "" }
                 ),
             ));
         }
@@ -293,6 +295,28 @@ impl Names<'_> {
         let statement = format!("DROP PUBLICATION IF EXISTS {}", quoted(&self.name));
         self.write(session, &statement).await.map_err(Cannot::into_error)
     }
+}
+
+/// Whether a publication holds every table of a schema by itself, and whether it has all changes, in the form that is read here.
+fn publication(version: u32, partitioned: bool) -> String {
+    let mut every = "p.puballtables".to_owned();
+    let mut whole = "p.pubinsert AND p.pubupdate AND p.pubdelete".to_owned();
+    if version >= 110_000 {
+        whole += " AND p.pubtruncate";
+    }
+    if version >= 130_000 && partitioned {
+        whole += " AND p.pubviaroot";
+    }
+    // Since version 15 a publication may be of whole schemas, and leave out rows.
+    if version >= 150_000 {
+        every += " OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace s \
+             JOIN pg_catalog.pg_namespace n ON n.oid = s.pnnspid WHERE s.pnpubid = p.oid AND n.nspname = $2)";
+        whole += " AND NOT EXISTS (SELECT FROM pg_catalog.pg_publication_rel r \
+             WHERE r.prpubid = p.oid AND r.prqual IS NOT NULL)";
+    }
+    format!(
+        "SELECT {every}, {whole} FROM pg_catalog.pg_publication p WHERE p.pubname = $1 AND $2::pg_catalog.name IS NOT NULL"
+    )
 }
 
 /// The tables whose changes the log names by their keys, and, for a warning, the others.

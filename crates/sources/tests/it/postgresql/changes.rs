@@ -273,6 +273,20 @@ async fn without_the_log_a_column_says_what_changed() {
     database.run("UPDATE t SET v = 'w' WHERE a = 2").await;
     let (changed, _) = done(changes(source.as_ref(), Some(&cursor)).await);
     assert_eq!(changed.ids(), ["it_mark_public_t_2_b\\_2"]);
+    // A publication of an administrator's own: one that leaves out changes, and one of the whole schema.
+    let name = statement.split('"').nth(1).unwrap();
+    database
+        .run(&format!("DROP PUBLICATION {name}; CREATE PUBLICATION {name} FOR TABLE t WHERE (a > 5)"))
+        .await;
+    let error = changes(source.as_ref(), None).await.error();
+    assert!(error.contains("leaves out changes") && error.contains("row filters"), "{error}");
+    let whole = "FOR TABLES IN SCHEMA public WITH (publish_via_partition_root = true)";
+    database.run(&format!("DROP PUBLICATION {name}; CREATE PUBLICATION {name} {whole}")).await;
+    database.run(&format!("SELECT pg_drop_replication_slot('{name}')")).await;
+    let (_, cursor) = done(changes(source.as_ref(), None).await);
+    database.run("UPDATE t SET v = 'whole' WHERE a = 2").await;
+    let (changed, _) = done(changes(source.as_ref(), Some(&cursor)).await);
+    assert_eq!(changed.ids(), ["it_mark_public_t_2_b\\_2"]);
     let error = source.forget().await.unwrap_err().to_string();
     assert!(error.contains("DROP PUBLICATION"), "{error}");
     assert_eq!(
