@@ -323,13 +323,8 @@ fn carried(settings: &Value) -> Value {
     if let Some(settings) = settings.as_object_mut() {
         settings.retain(|key, _| !NOT_CARRIED.contains(&key.as_str()));
     }
-    if let Some(allocation) = settings["routing"]["allocation"].as_object_mut() {
+    if let Some(Value::Object(allocation)) = settings.pointer_mut("/routing/allocation") {
         allocation.remove("initial_recovery");
-    }
-    if settings["routing"].is_null()
-        && let Some(settings) = settings.as_object_mut()
-    {
-        settings.remove("routing");
     }
     settings
 }

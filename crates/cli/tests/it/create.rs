@@ -169,7 +169,12 @@ async fn an_api_key_is_made_for_the_connector_and_goes_into_the_services_file() 
         json!({
             "cluster": ["monitor", "manage_connector"],
             "index": [{
-                "names": ["search-e2e-create-key", ".search-acl-filter-search-e2e-create-key", ".elastic-connectors-v1*"],
+                "names": [
+                    "search-e2e-create-key",
+                    "search-e2e-create-key-rebuild-*",
+                    ".search-acl-filter-search-e2e-create-key",
+                    ".elastic-connectors-v1*",
+                ],
                 "privileges": ["all"],
             }],
         })
