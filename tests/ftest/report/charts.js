@@ -31,7 +31,6 @@ const metrics = [
   ["Bulk latency", "ms", phase => phase.program.length ? rates(phase.program, s => s.bulk_millis, s => s.bulk_requests, window_(phase))
     : rates(phase.server, s => s.bulk_ms, s => s.bulks, window_(phase))],
   ["Queue", "MiB", phase => phase.program.map(s => [s.t, s.queued_bytes / MB])],
-  ["Reading", "MiB/s", phase => rates(phase.process, s => s.read / MB, time, window_(phase))],
   ["Writing", "MiB/s", phase => rates(phase.process, s => s.written / MB, time, window_(phase))],
   ["Elasticsearch's CPU", "%", phase => phase.server.length && phase.server[0].cpu != null ? rates(phase.server, s => s.cpu * 100, time, window_(phase)) : []],
   ["Pages of the source", "ms", phase => phase.pages.map((page, n) => [n + 1, page.ms]), "page"],

@@ -57,7 +57,7 @@ class ProcessSamples(Watch):
         with open(f"/proc/{self.pid}/io") as file:
             io = dict(line.split(": ") for line in file.read().splitlines())
         self.samples.append({"t": round(time.monotonic() - self.began, 3), "rss": round(rss_of(self.pid), 2), "cpu": cpu_of(self.pid),
-                             "files": files_of(self.pid), "read": int(io["rchar"]), "written": int(io["wchar"])})
+                             "files": files_of(self.pid), "written": int(io["wchar"])})
         if len(self.samples) % MOST == 0:
             self.interval *= 2
 
