@@ -51,7 +51,7 @@ def judged(goals):
     for name, value, goal, sign in goals:
         met = value <= goal if sign == "<=" else value >= goal
         missed += not met
-        print(f"  {name:<50} {value:>6.2f}   goal {sign} {goal:.2f}   {'met' if met else 'MISSED'}")
+        print(f"  {name:<50} {value:>8.3f}   goal {sign} {goal:.2f}   {'met' if met else 'MISSED'}")
     return missed
 
 
