@@ -44,6 +44,12 @@ pub(crate) async fn body(
     }
 }
 
+/// Numbers with a fraction are `double`: `float`, which Elasticsearch would choose, keeps seven digits only and refuses what is
+/// beyond 3.4e38.
+fn dynamic_templates() -> Value {
+    json!([{"doubles": {"match_mapping_type": "double", "mapping": {"type": "double"}}}])
+}
+
 fn with_template(template: &Value, known: Map<String, Value>) -> Value {
     let mut body = json!({});
     let settings = &template["settings"]["index"];
@@ -65,7 +71,7 @@ fn with_template(template: &Value, known: Map<String, Value>) -> Value {
         ]);
         properties.extend(known);
         properties.retain(|name, _| mappings["properties"][name].is_null());
-        body["mappings"] = json!({ "properties": properties });
+        body["mappings"] = json!({ "dynamic_templates": dynamic_templates(), "properties": properties });
     }
     body
 }
@@ -84,11 +90,14 @@ mod tests {
             with_template(&Value::Null, known()),
             json!({
                 "settings": {"auto_expand_replicas": "0-1"},
-                "mappings": {"properties": {
-                    "id": {"type": "keyword"}, "_timestamp": {"type": "date"}, "body": {"type": "text"},
-                    "_content_hash": {"type": "keyword", "index": false, "doc_values": false},
-                    "size": {"type": "long"},
-                }},
+                "mappings": {
+                    "dynamic_templates": dynamic_templates(),
+                    "properties": {
+                        "id": {"type": "keyword"}, "_timestamp": {"type": "date"}, "body": {"type": "text"},
+                        "_content_hash": {"type": "keyword", "index": false, "doc_values": false},
+                        "size": {"type": "long"},
+                    },
+                },
             })
         );
     }
@@ -101,10 +110,13 @@ mod tests {
         });
         assert_eq!(
             with_template(&template, known()),
-            json!({"mappings": {"properties": {
-                "id": {"type": "keyword"}, "_timestamp": {"type": "date"},
-                "_content_hash": {"type": "keyword", "index": false, "doc_values": false},
-            }}})
+            json!({"mappings": {
+                "dynamic_templates": dynamic_templates(),
+                "properties": {
+                    "id": {"type": "keyword"}, "_timestamp": {"type": "date"},
+                    "_content_hash": {"type": "keyword", "index": false, "doc_values": false},
+                },
+            }})
         );
         let strict = json!({"settings": {"index": {"auto_expand_replicas": "0-all"}}, "mappings": {"dynamic": "strict"}});
         assert_eq!(with_template(&strict, known()), json!({}));

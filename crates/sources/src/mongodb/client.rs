@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use connectors_sdk::{ErrorKind, SourceError};
 use futures_util::{Stream, StreamExt};
-use mongodb::bson::{Document, RawDocument, Timestamp, doc};
+use mongodb::bson::{Bson, Document, RawDocument, Timestamp, doc};
 use mongodb::error::Error;
 use mongodb::options::{
     AggregateOptions, ClientOptions, FindOptions, ReadConcern, Tls as DriverTls, TlsOptions,
@@ -153,9 +153,10 @@ impl Connection {
         self.client.list_database_names().authorized_databases(true).await
     }
 
-    /// Whether the collection may be read at all.
+    /// Whether the collection may be read at all. An id is looked for that no document has: every collection has an index for
+    /// that, and some servers read all documents to find any.
     pub(super) async fn probe(&self) -> Result<(), Error> {
-        self.collection.find_one(doc! {}).projection(doc! {"_id": 1}).await.map(|_| ())
+        self.collection.find_one(doc! {"_id": Bson::MinKey}).projection(doc! {"_id": 1}).await.map(|_| ())
     }
 
     /// A session in which whatever is read is not older than what was read before, whichever member of the replica set answers.
