@@ -46,7 +46,7 @@ mod tests {
         {
             let ranges = split(min, max, 1_000_000, parts, 1);
             assert!(ranges.len() <= parts);
-            for key in [min - 1, min, min + 1, (min + max) / 2, max - 1, max, max + 1] {
+            for key in [min - 1, min, min + 1, i128::midpoint(min, max), max - 1, max, max + 1] {
                 assert_eq!(
                     ranges.iter().filter(|range| holds(**range, key)).count(),
                     1,
