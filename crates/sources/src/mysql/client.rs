@@ -1,12 +1,13 @@
 //! Connections to the server: how they are made and what holds in each of them.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use connectors_sdk::SourceError;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Opts, OptsBuilder, SslOpts};
 use secrecy::ExposeSecret;
+use tokio::runtime::Handle;
 
 use super::config::MysqlConfiguration;
 use super::error::{self, Place};
@@ -14,6 +15,9 @@ use crate::shared::sql::keyset::Dialect;
 
 /// Until a server that does not answer is given up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a snapshot may keep tables from being altered where its locks end with it alone (MariaDB).
+const MAX_SNAPSHOT: Duration = Duration::from_secs(5);
 
 /// Unknown system variable: the server is of a version or kind without it.
 const UNKNOWN_VARIABLE: u16 = 1193;
@@ -75,6 +79,11 @@ pub(super) struct Client {
 pub(super) struct Session {
     pub conn: Conn,
     pub flavor: Flavor,
+    /// When its snapshot was made.
+    pub began: Instant,
+    /// A statement runs whose result has not been read to its end.
+    pub busy: bool,
+    opts: Opts,
 }
 
 impl Client {
@@ -115,6 +124,12 @@ impl Client {
 
     /// A new session.
     pub(super) async fn connect(&self) -> Result<Session, Error> {
+        let (conn, flavor) = self.connection().await?;
+        Ok(Session { conn, flavor, began: Instant::now(), busy: false, opts: self.opts.clone() })
+    }
+
+    /// A new connection.
+    pub(super) async fn connection(&self) -> Result<(Conn, Flavor), Error> {
         connectors_transport::install_crypto_provider();
         let conn = tokio::time::timeout(CONNECT_TIMEOUT, Conn::new(self.opts.clone()));
         let mut conn = conn.await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))?;
@@ -130,7 +145,7 @@ impl Client {
             }
         }
         let flavor = Flavor { mariadb, version: conn.server_version() };
-        Ok(Session { conn, flavor })
+        Ok((conn, flavor))
     }
 
     /// A new session, for those who do not try again.
@@ -151,7 +166,25 @@ impl Client {
 impl Session {
     /// Begins a transaction that sees the data as it is now, whatever is written meanwhile.
     pub(super) async fn begin(&mut self) -> Result<(), Error> {
+        self.began = Instant::now();
         self.conn.query_drop("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await
+    }
+
+    /// Ends the locks of the statements since [`hold`](Self::hold). A transaction keeps what it read from being altered, and
+    /// whoever waits to alter it keeps all others from reading. The snapshot stays. MariaDB does not do it while its binary
+    /// log is on.
+    pub(super) async fn release(&mut self) -> Result<(), Error> {
+        self.conn.query_drop("ROLLBACK TO SAVEPOINT connectors").await
+    }
+
+    /// From here on locks can be ended.
+    pub(super) async fn hold(&mut self) -> Result<(), Error> {
+        self.conn.query_drop("SAVEPOINT connectors").await
+    }
+
+    /// Whether the snapshot keeps tables from being altered for so long that it has to be a new one.
+    pub(super) fn is_worn(&self) -> bool {
+        self.flavor.mariadb && self.began.elapsed() > MAX_SNAPSHOT
     }
 
     /// Ends the transaction.
@@ -162,6 +195,23 @@ impl Session {
     /// Makes a database the one that unqualified names are looked up in.
     pub(super) async fn enter(&mut self, database: &str) -> Result<(), Error> {
         self.conn.query_drop(format!("USE {}", quote(database))).await
+    }
+}
+
+impl Drop for Session {
+    /// Of a statement that nobody waits for any more, the driver would read the rest, and the server would go on with it.
+    fn drop(&mut self) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        if !self.busy {
+            return;
+        }
+        let (id, opts) = (self.conn.id(), self.opts.clone());
+        runtime.spawn(async move {
+            let ended = async { Conn::new(opts).await?.query_drop(format!("KILL {id}")).await };
+            if let Err(error) = ended.await {
+                tracing::debug!("the statement of connection {id} was not ended: {error}");
+            }
+        });
     }
 }
 

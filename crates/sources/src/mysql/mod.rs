@@ -120,14 +120,17 @@ impl MysqlSource {
         }
         let tables = self.tables(&mut session).await?;
         catalog::warn_of_gaps(&tables);
-        let failed = |error| self.client.error("read the catalogue", &error);
+        let failed = |error: mysql_async::Error| self.client.error("read the catalogue", &error);
         let steady = whole && steady::are_steady(&mut session, &tables).await.map_err(failed)?;
         let tables: Vec<Arc<Table>> = tables.into_iter().map(Arc::new).collect();
         let mut snapshot = reader.snapshot(session, &tables).await?;
         let connections = snapshot.sessions.len();
         tracing::info!("reading {} tables on {connections} connections", tables.len());
-        let marks = self.marks(&mut snapshot.sessions[0], &tables).await?;
-        let work = reader.parts(&tables, &mut snapshot.sessions[0], connections).await?;
+        let first = &mut snapshot.sessions[0];
+        first.hold().await.map_err(failed)?;
+        let marks = self.marks(first, &tables).await?;
+        let work = reader.parts(&tables, first, connections).await?;
+        first.release().await.map_err(failed)?;
         reader.run(work, snapshot.sessions).await?;
         self.checkpoint(&snapshot.log, marks, steady, sink).await
     }
@@ -164,7 +167,7 @@ impl MysqlSource {
         // The tables are described before the end of the log is read: what is altered in between is in the log.
         let tables = self.tables(&mut session).await?;
         let failed = |error: mysql_async::Error| self.client.error("read the binary log's position", &error);
-        let log = position::read(&mut session).await.map_err(failed)?;
+        let log = position::settled(&mut session).await.map_err(failed)?;
         let usable =
             changes::usable(&mut session, &log, &tables, &self.client.place).await.map_err(failed)?;
         let cursor = cursor.filter(|cursor| cursor.settings == self.settings);

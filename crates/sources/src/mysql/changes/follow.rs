@@ -70,17 +70,17 @@ impl Follower<'_> {
     /// Follows the log on one connection; `from` is moved to where everything before was sent.
     async fn attempt(&mut self, from: &mut Position) -> Result<(), Failure> {
         let mut rows = self.reader.client.connect().await?;
-        let mut log = self.reader.client.connect().await?;
-        if log.flavor.mariadb {
+        let (mut log, flavor) = self.reader.client.connection().await?;
+        if flavor.mariadb {
             // Otherwise the server hides the transactions' own events behind others.
-            log.conn.query_drop("SET @mariadb_slave_capability = 4").await?;
+            log.query_drop("SET @mariadb_slave_capability = 4").await?;
         }
         let request = BinlogStreamRequest::new(server_id())
             .with_non_blocking()
             .with_filename(from.file.as_bytes())
             // The request has 32 bits. Beyond them the file is read from its begin.
             .with_pos(if from.offset > u64::from(u32::MAX) { 4 } else { from.offset });
-        let mut stream = log.conn.get_binlog_stream(request).await?;
+        let mut stream = log.get_binlog_stream(request).await?;
 
         let mut start = from.clone();
         let skip = (start.offset > u64::from(u32::MAX)).then_some(start.offset);

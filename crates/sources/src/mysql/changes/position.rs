@@ -1,11 +1,16 @@
 //! Where the binary log is: which server's, which file, how far.
 
+use std::time::Duration;
+
 use mysql_async::prelude::Queryable;
 use mysql_async::{Error, Row};
 use serde_json::{Value as Json, json};
 
 use super::super::client::Session;
 use super::super::error;
+
+/// MySQL writes a transaction to the binary log a moment before other sessions see its rows.
+pub(in super::super) const SETTLE: Duration = Duration::from_secs(1);
 
 /// A place in a server's binary log, between two transactions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +29,16 @@ impl Position {
         let counted = !self.gtid.is_empty() && !other.gtid.is_empty();
         (&self.server, &self.file, self.offset) == (&other.server, &other.file, other.offset)
             && (!counted || self.gtid == other.gtid)
+    }
+
+    /// Takes the position of a snapshot. Which transactions belong to it is not said.
+    pub(in super::super) fn move_to(&mut self, snapshot: Option<(String, u64)>) {
+        if let Some((file, offset)) = snapshot
+            && (&file, offset) != (&self.file, self.offset)
+        {
+            (self.file, self.offset) = (file, offset);
+            self.gtid.clear();
+        }
     }
 
     pub(in super::super) fn to_json(&self) -> Json {
@@ -135,6 +150,21 @@ pub(in super::super) async fn read(session: &mut Session) -> Result<Log, Error> 
     let server = [uuid, uid].into_iter().find(|name| !name.is_empty()).unwrap_or(format!("{id}@{host}"));
     let gtid = text(4).filter(|gtid| !gtid.is_empty()).unwrap_or(gtid);
     Ok(Log::At { position: Position { server, file, offset, gtid }, filters })
+}
+
+/// Where the binary log ends, or ended a moment ago: everything before is seen by a transaction that begins now.
+pub(in super::super) async fn settled(session: &mut Session) -> Result<Log, Error> {
+    let log = read(session).await?;
+    let Log::At { mut position, filters } = log else { return Ok(log) };
+    if session.flavor.mariadb {
+        session.begin().await?;
+        let snapshot = of_snapshot(session).await?;
+        session.end().await?;
+        position.move_to(snapshot);
+    } else {
+        tokio::time::sleep(SETTLE).await;
+    }
+    Ok(Log::At { position, filters })
 }
 
 /// Whether the server gets writes from a primary and does not log them. MySQL logs them from version 8 on unless told not to, and

@@ -261,6 +261,7 @@ impl Worker {
         };
         // A connection that is lost, or holds the rest of a result that nobody wants, is not used again.
         if matches!(&ended, Ok(()) | Err(Failure::Server(Error::Server(_)))) {
+            session.busy = false;
             self.session = Some(session);
         }
         ended
@@ -272,7 +273,7 @@ impl Worker {
         work: &Work,
         progress: &mut Progress,
     ) -> Result<(), Failure> {
-        if progress.stale {
+        if progress.stale || session.is_worn() {
             session.end().await?;
             session.begin().await?;
             if let Some(table) = &progress.table {

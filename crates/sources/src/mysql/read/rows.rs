@@ -27,14 +27,6 @@ const PAGE_BYTES: u64 = 64 << 20;
 /// Rows without a key that are compared with each other to count those that are alike.
 const COMPARED: usize = 1_000_000;
 
-/// Ends the locks of statements: a transaction keeps what it read from being altered, and whoever waits to alter it keeps all
-/// others from reading. The snapshot stays. MariaDB does not do it while its binary log is on.
-const SAVEPOINT: &str = "SAVEPOINT connectors";
-const RELEASE: &str = "ROLLBACK TO SAVEPOINT connectors";
-
-/// How long a snapshot may keep tables from being altered where its locks end with it alone (MariaDB).
-const MAX_SNAPSHOT: Duration = Duration::from_secs(5);
-
 /// Messages on their way to the sync engine.
 pub(in super::super) struct Batch<'a> {
     sink: &'a Sink,
@@ -96,11 +88,15 @@ async fn each_row(
     batch: &mut Batch<'_>,
     mut seen: impl FnMut(&Shape, &[Value]),
 ) -> Result<Rows, Failure> {
+    session.busy = true;
     let mut result = session.conn.exec_iter(statement.text, Params::Positional(statement.values)).await?;
     let shape = shape(result.columns_ref())?;
     let mut rows = Rows::default();
     {
-        let Some(mut stream) = result.stream::<Row>().await? else { return Ok(rows) };
+        let Some(mut stream) = result.stream::<Row>().await? else {
+            session.busy = false;
+            return Ok(rows);
+        };
         while let Some(row) = stream.next().await {
             let row = row?.unwrap();
             seen(&shape, &row);
@@ -111,6 +107,7 @@ async fn each_row(
         }
     }
     result.drop_result().await?;
+    session.busy = false;
     Ok(rows)
 }
 
@@ -129,12 +126,11 @@ impl Reader {
         range: KeyRange,
         progress: &mut Progress,
     ) -> Result<(), Failure> {
-        let began = Instant::now();
         let key = positions(&table.selected(), &table.key);
         loop {
             let limit = (PAGE_BYTES / progress.row_bytes.max(1)).clamp(1, self.page_rows);
             let started = Instant::now();
-            session.conn.query_drop(SAVEPOINT).await?;
+            session.hold().await?;
             let statement = statement::page(table, range, progress.after.as_deref(), limit);
             let mut batch = Batch::new(&self.sink);
             let mut last: Vec<Value> = Vec::with_capacity(key.len());
@@ -153,7 +149,7 @@ impl Reader {
                 },
             )
             .await?;
-            session.conn.query_drop(RELEASE).await?;
+            session.release().await?;
             batch.flush().await?;
             let spent = started.elapsed().saturating_sub(batch.waited);
             tracing::debug!("page of {}: {} rows in {} ms", table.name, rows.count, spent.as_millis());
@@ -163,7 +159,7 @@ impl Reader {
             progress.row_bytes = rows.bytes / rows.count.max(1);
             progress.after = Some(last);
             progress.failures = 0;
-            if session.flavor.mariadb && began.elapsed() > MAX_SNAPSHOT {
+            if session.is_worn() {
                 progress.stale = true;
                 return Ok(());
             }
@@ -198,7 +194,7 @@ impl Reader {
         statement: Statement,
     ) -> Result<(), Failure> {
         let started = Instant::now();
-        session.conn.query_drop(SAVEPOINT).await?;
+        session.hold().await?;
         let mut batch = Batch::new(&self.sink);
         let mut alike = Alike::default();
         let keyless = table.key.is_empty();
@@ -214,7 +210,7 @@ impl Reader {
             },
         )
         .await?;
-        session.conn.query_drop(RELEASE).await?;
+        session.release().await?;
         batch.flush().await?;
         let spent = started.elapsed().saturating_sub(batch.waited);
         tracing::debug!("page of {}: {} rows in {} ms", table.name, rows.count, spent.as_millis());
@@ -226,11 +222,11 @@ impl Reader {
     pub(super) async fn query(&self, session: &mut Session, query: &Query) -> Result<(), Failure> {
         let started = Instant::now();
         session.enter(&query.database).await?;
-        session.conn.query_drop(SAVEPOINT).await?;
+        session.hold().await?;
         let statement = Statement { text: query.rule.query.clone(), values: Vec::new() };
         let mut batch = Batch::new(&self.sink);
         let rows = each_row(session, statement, |result| query.shape(result), &mut batch, |_, _| {}).await?;
-        session.conn.query_drop(RELEASE).await?;
+        session.release().await?;
         batch.flush().await?;
         let spent = started.elapsed().saturating_sub(batch.waited);
         tracing::debug!("page of {}: {} rows in {} ms", query.rule.place, rows.count, spent.as_millis());

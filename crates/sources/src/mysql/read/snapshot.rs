@@ -1,18 +1,13 @@
 //! Connections that see the same data.
 
-use std::time::Duration;
-
 use connectors_sdk::SourceError;
 use mysql_async::Error;
 
-use super::super::changes::position::{self, Log, Position};
+use super::super::changes::position::{self, Log};
 use super::super::client::{Client, Session};
 
 /// How often it is tried to open several connections between two writes.
 const TRIES: usize = 3;
-
-/// A transaction is in the binary log a moment before other sessions see its rows.
-const SETTLE: Duration = Duration::from_secs(1);
 
 /// Open transactions that read the same data.
 pub(in super::super) struct Snapshot {
@@ -40,7 +35,7 @@ async fn begin(sessions: &mut Vec<Session>, client: &Client, wanted: usize) -> R
         Log::Off => false,
     };
     if !mariadb && log.position().is_some() {
-        tokio::time::sleep(SETTLE).await;
+        tokio::time::sleep(position::SETTLE).await;
     }
     while parallel && sessions.len() < wanted {
         match client.connect().await {
@@ -69,12 +64,8 @@ async fn begin(sessions: &mut Vec<Session>, client: &Client, wanted: usize) -> R
     }
     Ok(match log {
         Log::At { mut position, filters } => {
-            if mariadb
-                && let Some((file, offset)) = position::of_snapshot(&mut sessions[0]).await?
-                && (&file, offset) != (&position.file, position.offset)
-            {
-                // Which transactions belong to it is not said.
-                position = Position { file, offset, gtid: String::new(), ..position };
+            if mariadb {
+                position.move_to(position::of_snapshot(&mut sessions[0]).await?);
             }
             Log::At { position, filters }
         }

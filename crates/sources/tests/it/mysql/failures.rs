@@ -240,3 +240,37 @@ async fn a_table_may_be_altered_while_another_is_read() {
     result.unwrap();
     assert_eq!(sent.documents.len(), 20_001);
 }
+
+#[tokio::test]
+#[ignore = "needs tests/backends/mariadb"]
+async fn a_stopped_sync_leaves_no_statement_behind() {
+    let db = Db::new("left").await;
+    db.run("CREATE TABLE t (v VARCHAR(1000))").await;
+    db.run("INSERT INTO t SELECT RPAD(seq, 1000, 'x') FROM seq_1_to_30000").await;
+    // So large that it is never read to its end.
+    db.run("CREATE VIEW endless AS SELECT a.v FROM t a JOIN t b").await;
+    let source = db.source(&[("tables", "endless")]);
+    let (sink, mut inbox) = channel(SinkLimits { messages: 300, bytes: 1 << 20 });
+    let stop = async {
+        inbox.receive().await.unwrap();
+        inbox.receive().await.unwrap();
+        drop(inbox);
+    };
+    let (result, ()) = tokio::join!(source.documents(None, &sink), stop);
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Canceled);
+    let mut conn = db.conn().await;
+    for _ in 0..50 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let running: Option<u64> = conn
+            .query_first(format!(
+                "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT%`{}`.`endless`%' AND ID <> CONNECTION_ID()",
+                db.name
+            ))
+            .await
+            .unwrap();
+        if running == Some(0) {
+            return;
+        }
+    }
+    panic!("the statement goes on");
+}

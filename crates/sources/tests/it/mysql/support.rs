@@ -211,8 +211,7 @@ pub(super) async fn listen(
         sent
     };
     let both = async { tokio::join!(send, receive) };
-    let (result, sent) =
-        tokio::time::timeout(Duration::from_secs(120), both).await.expect("it takes too long");
+    let (result, sent) = tokio::time::timeout(Duration::from_mins(2), both).await.expect("it takes too long");
     (sent, result)
 }
 
