@@ -3,8 +3,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use connectors_protocol::pipeline::Pipeline;
 use connectors_sdk::Document;
-use serde_json::Value;
+use serde_json::{Value, json};
 use xxhash_rust::xxh3::Xxh3Default;
 
 /// A 128-bit hash as text: 22 characters.
@@ -20,9 +21,10 @@ impl Digest {
 }
 
 /// Hashes documents.
-#[derive(Default)]
 pub(crate) struct ContentHasher {
     hash: Xxh3Default,
+    /// What else decides what is indexed: name and settings of the pipeline. Another pipeline makes other documents.
+    pipeline: String,
 }
 
 impl std::fmt::Debug for ContentHasher {
@@ -32,6 +34,15 @@ impl std::fmt::Debug for ContentHasher {
 }
 
 impl ContentHasher {
+    /// For documents that go through this pipeline.
+    pub(crate) fn new(pipeline: Option<&Pipeline>) -> Self {
+        let settings = pipeline.map(|pipeline| {
+            let Pipeline { name, extract_binary_content, reduce_whitespace, run_ml_inference, .. } = pipeline;
+            json!([name, extract_binary_content, reduce_whitespace, run_ml_inference]).to_string()
+        });
+        Self { hash: Xxh3Default::new(), pipeline: settings.unwrap_or_default() }
+    }
+
     /// The hash of the fields of a document without a timestamp. None for one with a timestamp, which is all that counts then,
     /// and for one with a download, whose content is not known before it is written.
     pub(crate) fn of(&mut self, document: &Document) -> Option<Digest> {
@@ -39,6 +50,7 @@ impl ContentHasher {
             return None;
         }
         self.hash.reset();
+        self.hash.update(self.pipeline.as_bytes());
         for (name, value) in &document.fields {
             self.text(name);
             self.value(value);
@@ -105,7 +117,7 @@ mod tests {
 
     fn hash(fields: Value) -> String {
         let fields: Map<String, Value> = serde_json::from_value(fields).unwrap();
-        ContentHasher::default().of(&Document::new("1", fields)).unwrap().as_str().to_owned()
+        ContentHasher::new(None).of(&Document::new("1", fields)).unwrap().as_str().to_owned()
     }
 
     #[test]
@@ -147,8 +159,19 @@ mod tests {
     }
 
     #[test]
+    fn another_pipeline_makes_other_documents() {
+        let document = Document::new("1", Map::new());
+        let of = |pipeline: Option<&Pipeline>| ContentHasher::new(pipeline).of(&document).unwrap();
+        let pipeline = Pipeline::default();
+        let other = Pipeline { reduce_whitespace: !pipeline.reduce_whitespace, ..pipeline.clone() };
+        assert_eq!(of(Some(&pipeline)), of(Some(&pipeline)));
+        assert_ne!(of(Some(&pipeline)), of(Some(&other)));
+        assert_ne!(of(Some(&pipeline)), of(None));
+    }
+
+    #[test]
     fn where_a_timestamp_or_a_download_counts_there_is_no_hash() {
-        let mut hasher = ContentHasher::default();
+        let mut hasher = ContentHasher::new(None);
         assert!(hasher.of(&Document::new("1", Map::new()).with_timestamp("t")).is_none());
         let download = LazyDownload::blocking(1, || Ok(None));
         assert!(hasher.of(&Document::new("1", Map::new()).with_download(download)).is_none());

@@ -8,6 +8,7 @@ use std::time::Duration;
 use connectors_es_client::{BulkBody, BulkOpKind, BulkParams, EsClient};
 use connectors_protocol::filtering::{BasicRules, RuleMatches};
 use connectors_protocol::indices::access_control_index;
+use connectors_protocol::pipeline::Pipeline;
 use connectors_protocol::sync_job::JobType;
 use connectors_sdk::{Inbox, Message, Sink, SourceError};
 use serde_json::Value;
@@ -136,8 +137,14 @@ impl Job {
             Some(self.client.count(&self.index, None).await?)
         };
         let rule_matches = Some(intake.matches);
-        // What an incremental sync left alone is still as the last full sync's settings had it.
-        let made_with = if sends_changes(&self.input) { made_with } else { Some(settings) };
+        let counters = self.ledger.counters();
+        let made_with = if sends_changes(&self.input) {
+            // What an incremental sync left alone is still as the last full sync's settings had it.
+            made_with
+        } else {
+            // What could not be written or deleted is tried again, although the source has nothing new.
+            Some(settings).filter(|_| counters.dead_letters == 0 && counters.delete.errors == 0)
+        };
         let cursor = fingerprint::join(intake.cursor, made_with.as_deref());
         Ok(Completed { cursor, total_documents, nothing_changed: false, rule_matches })
     }
@@ -181,15 +188,18 @@ impl Job {
         let access_control = self.input.job_type == JobType::AccessControl;
         Decisions {
             rules,
-            // Without a pipeline nobody would take these settings out of the documents again.
-            pipeline: Some(self.input.pipeline.clone())
-                .filter(|pipeline| !access_control && !pipeline.name.is_empty()),
+            pipeline: self.pipeline().filter(|_| !access_control).cloned(),
             force: self.input.force,
             restricted: self.is_restricted(),
             known: if access_control { BulkOpKind::Update } else { BulkOpKind::Index },
             hashes: !access_control,
             owns_id_field: self.owns_id_field(),
         }
+    }
+
+    /// The pipeline that content documents go through. Without one nobody would take its settings out of the documents again.
+    fn pipeline(&self) -> Option<&Pipeline> {
+        Some(&self.input.pipeline).filter(|pipeline| !pipeline.name.is_empty())
     }
 
     /// Whether the documents' field `id` is the source's own.

@@ -63,6 +63,7 @@ pub(crate) struct Intake {
 
 impl Intake {
     pub(crate) fn new(decisions: Decisions, inventory: Option<Inventory>, ledger: Arc<Ledger>) -> Self {
+        let hasher = ContentHasher::new(decisions.pipeline.as_ref());
         Self {
             matches: decisions.rules.matches(),
             decisions,
@@ -74,7 +75,7 @@ impl Intake {
             deletes: Vec::new(),
             cursor: None,
             open_partitions: HashSet::new(),
-            hasher: ContentHasher::default(),
+            hasher,
         }
     }
 

@@ -61,6 +61,7 @@ pub(crate) async fn run(
     let settings = fingerprint::of(&input);
     let filling = SyncInput { index: name.clone(), rebuild: None, force: true, ..input };
     let mut report = run_job(filling, progress, tokens.clone()).await;
+    let mut may_be_in_place = false;
     if matches!(report.outcome, Outcome::Completed) {
         let complete = replacement.check(&report.counters, report.total_documents);
         report.outcome = match (complete, stopped(&tokens)) {
@@ -69,7 +70,10 @@ pub(crate) async fn run(
             // Not to be stopped in its middle: it takes no time that anybody waits for.
             (Ok(()), None) => match replacement.swap().await {
                 Ok(()) => Outcome::Completed,
-                Err(error) => Outcome::Failed(error.into()),
+                Err(error) => {
+                    may_be_in_place = error.is_unanswered();
+                    Outcome::Failed(error.into())
+                }
             },
         };
     }
@@ -78,7 +82,14 @@ pub(crate) async fn run(
         // The next sync compares with the name, not with the index that has it now.
         report.cursor = fingerprint::join(fingerprint::split(report.cursor).0, Some(&settings));
     } else {
-        discard(&client, &name).await;
+        if may_be_in_place {
+            // The server may still carry the swap out, and the old index may be gone by then.
+            tracing::warn!(
+                "{name} is left as it is: if it does not get the name, the next rebuild removes it"
+            );
+        } else {
+            discard(&client, &name).await;
+        }
         report.cursor = None;
         report.total_documents = None;
     }

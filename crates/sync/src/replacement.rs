@@ -105,6 +105,13 @@ pub enum RebuildError {
     },
 }
 
+impl RebuildError {
+    /// Whether a request got no answer, so that nobody knows whether the server carried it out, or still will.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        matches!(self, Self::Elasticsearch(error) if error.status_code().is_none())
+    }
+}
+
 /// The index that is there.
 #[derive(Debug)]
 pub(crate) struct Old {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use connectors_sdk::{ErrorKind, SourceError};
 use futures_util::{Stream, StreamExt};
-use mongodb::bson::{Bson, Document, RawDocument, Timestamp, doc};
+use mongodb::bson::{Bson, Document, RawArray, RawDocument, Timestamp, doc};
 use mongodb::error::Error;
 use mongodb::options::{
     AggregateOptions, ClientOptions, FindOptions, ReadConcern, Tls as DriverTls, TlsOptions,
@@ -319,6 +319,12 @@ fn cursor(answer: &RawDocument) -> Option<&RawDocument> {
 /// Whether the server says that there are no more answers: the cursor's id is 0.
 pub(super) fn is_last(answer: &RawDocument) -> bool {
     cursor(answer).and_then(|cursor| cursor.get_i64("id").ok()) == Some(0)
+}
+
+/// Whether an answer has no documents.
+pub(super) fn is_empty(answer: &RawDocument) -> bool {
+    let batch = |name| cursor(answer).and_then(|cursor| cursor.get_array(name).ok());
+    ["firstBatch", "nextBatch"].into_iter().filter_map(batch).all(RawArray::is_empty)
 }
 
 /// Whether a sharded cluster left documents out, because a shard did not answer.

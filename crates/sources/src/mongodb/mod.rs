@@ -186,6 +186,14 @@ impl DataSource for MongoSource {
                         );
                         return Ok(true);
                     }
+                    // What the server refuses once it refuses each time: a full sync must not depend on it.
+                    Err(error) if stream_failure(&error) == StreamFailure::Unsupported => {
+                        tracing::warn!(
+                            "the change stream cannot be read: {}; all documents are read",
+                            connection.without_secrets(&error)
+                        );
+                        return Ok(true);
+                    }
                     Err(error) => return Err(connection.explain(WATCH, Moment::Opening, &error)),
                 }
             }

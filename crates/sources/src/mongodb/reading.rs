@@ -75,6 +75,7 @@ impl MongoSource {
         const OPERATION: &str = "list the collection";
         let connection = self.connection().await?;
         let Start { session, cursor } = self.start(connection, &rules).await?;
+        let all = matches!(rules, Rules::All);
         let opened = match rules {
             Rules::All => connection.find(doc! {}, FindOptions::default(), session).await,
             Rules::Find(find) => connection.find(find.filter, find.options, session).await,
@@ -85,7 +86,7 @@ impl MongoSource {
         let mut batches: Batches =
             opened.map_err(|error| connection.explain(OPERATION, Moment::Opening, &error))?;
         let mut outbox = Outbox::new(self.settings.decoder, sink);
-        let mut partial = false;
+        let (mut partial, mut empty) = (false, true);
         while let Some(batch) = batches.next().await {
             let batch = match batch {
                 Ok(batch) => batch,
@@ -101,9 +102,17 @@ impl MongoSource {
                 }
             };
             partial |= client::is_partial(batch.as_raw_document());
+            empty &= client::is_empty(batch.as_raw_document());
             outbox.documents(&batch, |_| ()).await?;
         }
         outbox.flush().await?;
+        // A collection that was dropped or renamed meanwhile reads as an empty one: nothing may be deleted because of that.
+        if all && empty && self.kind(connection).await?.is_none() {
+            let problem = "no document was found, and the account may not see whether the collection exists";
+            return Err(SourceError::new(ErrorKind::Incomplete, OPERATION, problem).with_hint(
+                "Nothing was deleted. Let the account list collections (privilege `listCollections`).",
+            ));
+        }
         if outbox.kinds.are_ambiguous() {
             tracing::warn!(
                 "the collection has ids of different types that may read the same (5 and \"5\"): of two such documents only one is in the index"

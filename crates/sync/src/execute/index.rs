@@ -54,7 +54,13 @@ impl Job {
                         page.iter().try_for_each(|hit| {
                             let access = hit.access.iter().flatten().map(String::as_str);
                             let version = hit.content_hash.as_deref().or(hit.timestamp.as_deref());
-                            builder.add(&hit.id, Revision::new(version, access))
+                            let access: Vec<&str> = access.collect();
+                            let revision = || Revision::new(version, access.iter().copied());
+                            // A pipeline changed one of them: which one the source knows is not known.
+                            if let Some(other) = &hit.other_document_id {
+                                builder.add(other, revision())?;
+                            }
+                            builder.add(&hit.id, revision())
                         })
                     })
                     .await?;
@@ -87,24 +93,24 @@ impl Job {
             return Ok(());
         }
         self.ledger.enter(Phase::Deleting);
-        if self.input.dry_run {
-            let leftovers = inventory.leftovers() as u64;
-            self.ledger.count(|counters| {
-                counters.doc_deletes_queued += leftovers;
-                counters.deleted += leftovers;
-            });
-            return Ok(());
-        }
         let mut scan = self.scan();
         while let Some(page) = scan.next_page().await? {
             let mut ids = Vec::new();
             for hit in &page {
-                // A spilled inventory reads one block of a file that was written a moment ago: it is in memory.
-                if inventory.is_leftover(&hit.id).map_err(|error| self.file_error(error))? {
+                // A spilled inventory reads blocks of a file that was written a moment ago: they are in memory.
+                let is_leftover =
+                    |id: &str| inventory.is_leftover(id).map_err(|error| self.file_error(error));
+                let other = hit.other_document_id.as_deref();
+                if is_leftover(&hit.id)? && other.map_or(Ok(true), is_leftover)? {
                     ids.push(hit.document_id());
                 }
             }
-            self.ledger.count(|counters| counters.doc_deletes_queued += ids.len() as u64);
+            let found = ids.len() as u64;
+            self.ledger.count(|counters| counters.doc_deletes_queued += found);
+            if self.input.dry_run {
+                self.ledger.count(|counters| counters.deleted += found);
+                continue;
+            }
             for chunk in ids.chunks(self.input.options.chunk_size.max(1)) {
                 let mut body = BulkBody::new();
                 for id in chunk {

@@ -431,3 +431,36 @@ async fn progress_is_told() {
     assert_eq!(last.bytes, report.counters.indexed_bytes);
     assert_eq!(last.started_at, Some(report.started_at));
 }
+
+#[tokio::test]
+async fn a_pipeline_may_change_the_field_id() {
+    let fake = Fake::start().await;
+    completed(&fake, Listed::documents(documents(3, T1))).await;
+    for id in fake.ids("docs") {
+        let mut document = fake.document("docs", &id);
+        document["id"] = json!(format!("short-{id}"));
+        fake.put("docs", &id, document);
+    }
+    let report = completed(&fake, Listed::documents(documents(2, T1))).await;
+    assert_eq!((report.counters.docs_unchanged, report.counters.deleted), (2, 1));
+    assert_eq!(fake.ids("docs"), ["000000", "000001"]);
+}
+
+#[tokio::test]
+async fn what_could_not_be_written_is_tried_again_although_nothing_changed() {
+    let fake = Fake::start().await;
+    let source = || {
+        let mut source = Listed::documents(documents(3, T1));
+        source.changed = false;
+        source
+    };
+    fake.lock().item_fault =
+        Some(Box::new(|id| (id == "000001").then_some((400, "mapper_parsing_exception"))));
+    let report = sync(input(&fake, source())).await;
+    assert_eq!((report.counters.indexed, report.counters.dead_letters), (2, 1));
+    fake.lock().item_fault = None;
+    let report = sync(SyncInput { cursor: report.cursor, ..input(&fake, source()) }).await;
+    assert_eq!((report.nothing_changed, report.counters.indexed), (false, 1));
+    let report = sync(SyncInput { cursor: report.cursor, ..input(&fake, source()) }).await;
+    assert!(report.nothing_changed);
+}
