@@ -78,6 +78,14 @@ async fn what_is_wrong_is_said_before_and_while_they_are_used() {
             json!([{"tables": ["customer"], "query": "SELECT id FROM customer INTO OUTFILE '/tmp/x'"}]),
             "must not write",
         ),
+        (
+            json!([{"tables": ["customer"], "query": "SELECT id FROM customer /*! INTO OUTFILE '/tmp/x' */"}]),
+            "comments",
+        ),
+        (
+            json!([{"tables": ["customer"], "query": "SELECT id--1 FROM customer INTO OUTFILE '/tmp/x'"}]),
+            "must not write",
+        ),
         (json!([{"tables": ["customer"], "query": "SELECT FROM customer"}]), "error 1064"),
         (json!([{"tables": ["customer"], "query": "SELECT nothing FROM customer"}]), "nothing"),
         (json!([{"tables": ["customer"], "query": "SELECT id FROM customer WHERE id = ?"}]), "placeholders"),
