@@ -108,6 +108,19 @@ async fn what_is_wrong_is_said_before_and_while_they_are_used() {
 
 #[tokio::test]
 #[ignore = "needs tests/backends/mariadb"]
+async fn long_texts_are_sorted_to_their_end() {
+    let db = Db::new("sorted").await;
+    db.run("CREATE TABLE long_text (id INT PRIMARY KEY, v TEXT)").await;
+    db.run("INSERT INTO long_text SELECT seq, CONCAT(REPEAT('x', 3000), CHAR(91 - seq)) FROM seq_1_to_26")
+        .await;
+    let rules = json!([{"tables": ["long_text"], "query": "SELECT id FROM long_text ORDER BY v LIMIT 1"}]);
+    let (sent, result) = with_rules(&*db.source(&[]), &rules).await;
+    result.unwrap();
+    assert_eq!(sent.ids(), ["long_text_26"]);
+}
+
+#[tokio::test]
+#[ignore = "needs tests/backends/mariadb"]
 async fn a_query_cannot_write_by_a_function() {
     let db = shop().await;
     db.run("CREATE FUNCTION spoil() RETURNS INT DETERMINISTIC MODIFIES SQL DATA BEGIN DELETE FROM customer; RETURN 1; END")
