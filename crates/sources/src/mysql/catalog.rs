@@ -6,10 +6,8 @@ use connectors_sdk::{ErrorKind, SourceError};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Error, Params, Row, Value};
 
-use super::client::{Client, Session};
-use super::document::is_reserved;
+use super::client::{Session, quote};
 use super::value::Kind;
-use crate::shared::sql::selection::{Selection, listed};
 
 /// One column of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -113,14 +111,14 @@ impl Table {
     }
 }
 
-/// All tables of a database that the account may read, sorted by name.
+/// All tables of a database that the account may know of, sorted by name.
 pub(super) async fn tables(session: &mut Session, database: &str) -> Result<Vec<Table>, Error> {
     describe(session, database, None).await
 }
 
 /// One table; none if there is none that the account may read.
 pub(super) async fn table(session: &mut Session, database: &str, name: &str) -> Result<Option<Table>, Error> {
-    Ok(describe(session, database, Some(name)).await?.pop())
+    Ok(describe(session, database, Some(name)).await?.pop().filter(|table| !table.selected().is_empty()))
 }
 
 async fn describe(session: &mut Session, database: &str, only: Option<&str>) -> Result<Vec<Table>, Error> {
@@ -190,7 +188,7 @@ async fn describe(session: &mut Session, database: &str, only: Option<&str>) -> 
             choose_key(table, &indexes);
         }
     }
-    Ok(tables.into_values().filter(|table| !table.selected().is_empty()).collect())
+    Ok(tables.into_values().collect())
 }
 
 fn field<T: mysql_async::prelude::FromValue>(row: &Row, index: usize) -> Option<T> {
@@ -233,7 +231,7 @@ async fn json_columns(
     for (table, clause) in rows {
         let columns = tables.get_mut(&table).map(|table| table.columns.as_mut_slice()).unwrap_or_default();
         for column in columns {
-            column.json |= clause == format!("json_valid({})", super::client::quote(&column.name));
+            column.json |= clause == format!("json_valid({})", quote(&column.name));
         }
     }
     Ok(())
@@ -268,70 +266,6 @@ fn choose_key(table: &mut Table, indexes: &[Index]) {
     if let Some((_, _, index, columns)) = usable.into_iter().next() {
         table.paged = !index.prefix && columns.iter().all(|&column| table.columns[column].is_comparable());
         table.key = columns;
-    }
-}
-
-/// Makes the database the session's own and says how the server spells it.
-pub(super) async fn enter(
-    client: &Client,
-    session: &mut Session,
-    database: &str,
-) -> Result<String, SourceError> {
-    let operation = || format!("open the database {database}");
-    session.enter(database).await.map_err(|error| client.error(operation(), &error))?;
-    let name: Option<Option<String>> = session
-        .conn
-        .query_first("SELECT DATABASE()")
-        .await
-        .map_err(|error| client.error(operation(), &error))?;
-    Ok(name.flatten().unwrap_or_else(|| database.to_owned()))
-}
-
-/// The tables a connector reads, described.
-pub(super) async fn selected(
-    client: &Client,
-    session: &mut Session,
-    database: &str,
-    selection: &Selection,
-) -> Result<Vec<Table>, SourceError> {
-    let database = enter(client, session, database).await?;
-    let mut existing: BTreeMap<String, Table> = tables(session, &database)
-        .await
-        .map_err(|error| client.error("list the tables", &error))?
-        .into_iter()
-        .map(|table| (table.name.clone(), table))
-        .collect();
-    let names: Vec<String> = existing.keys().cloned().collect();
-    let chosen = selection.of(&names)?;
-    Ok(chosen.iter().filter_map(|name| existing.remove(name)).collect())
-}
-
-/// What is read of a table is not all that it has.
-pub(super) fn warn_of_gaps(tables: &[Table]) {
-    let partly: Vec<&str> = tables
-        .iter()
-        .filter(|table| table.columns.iter().any(|column| column.visible && !column.readable))
-        .map(|table| table.name.as_str())
-        .collect();
-    if !partly.is_empty() {
-        tracing::warn!("the account may not read all columns of {}: the others are synced", listed(partly));
-    }
-    for table in tables {
-        for column in table.columns.iter().filter(|column| is_reserved(&column.name)) {
-            tracing::warn!(
-                "the column {} of {} is left out: documents have a field of that name themselves",
-                column.name,
-                table.name
-            );
-        }
-    }
-    let keyless: Vec<&str> =
-        tables.iter().filter(|table| table.key.is_empty()).map(|table| table.name.as_str()).collect();
-    if !keyless.is_empty() {
-        tracing::info!(
-            "no key in {}: their rows are named by a hash of all values, and rows that are alike become one document",
-            listed(keyless)
-        );
     }
 }
 

@@ -12,6 +12,7 @@ mod error;
 mod geometry;
 mod read;
 mod rules;
+mod selected;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -103,7 +104,7 @@ impl MysqlSource {
     }
 
     async fn tables(&self, session: &mut Session) -> Result<Vec<Table>, SourceError> {
-        catalog::selected(&self.client, session, &self.database, &self.selection).await
+        selected::tables(&self.client, session, &self.database, &self.selection).await
     }
 
     /// Sends all rows of all tables, or of the custom queries. `whole`: what is not sent is deleted.
@@ -119,7 +120,7 @@ impl MysqlSource {
             return self.checkpoint(&snapshot.log, None, false, sink).await;
         }
         let tables = self.tables(&mut session).await?;
-        catalog::warn_of_gaps(&tables);
+        selected::warn_of_gaps(&tables);
         let failed = |error: mysql_async::Error| self.client.error("read the catalogue", &error);
         let steady = whole && steady::are_steady(&mut session, &tables).await.map_err(failed)?;
         let tables: Vec<Arc<Table>> = tables.into_iter().map(Arc::new).collect();
