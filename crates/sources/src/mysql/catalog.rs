@@ -15,6 +15,8 @@ pub(super) struct Column {
     pub name: String,
     /// `int`, `varchar`, …
     pub data_type: String,
+    /// The type in full, with lengths and all.
+    pub full_type: String,
     pub unsigned: bool,
     /// Bytes that fit in, of texts and binaries.
     pub bytes: Option<u64>,
@@ -22,6 +24,8 @@ pub(super) struct Column {
     pub digits: Option<(u64, u64)>,
     /// Character set of texts.
     pub charset: Option<String>,
+    /// How texts are compared.
+    pub collation: Option<String>,
     /// Whether it holds JSON though its type is text (MariaDB).
     pub json: bool,
     /// Whether it is kept compressed (MariaDB), which the binary log's readers do not understand.
@@ -106,6 +110,14 @@ impl Table {
         self.key.iter().map(|&index| self.columns[index].name.clone()).collect()
     }
 
+    /// Whether a key of the one is in the same place among the keys of the other.
+    pub(super) fn has_the_key_of(&self, other: &Self) -> bool {
+        let key = |table: &Self| -> Vec<Column> {
+            table.key.iter().map(|&index| table.columns[index].clone()).collect()
+        };
+        self.paged == other.paged && key(self) == key(other)
+    }
+
     pub(super) fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
     }
@@ -149,7 +161,7 @@ async fn describe(session: &mut Session, database: &str, only: Option<&str>) -> 
 
     let statement = format!(
         "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, \
-         CHARACTER_SET_NAME, EXTRA, PRIVILEGES FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ?{filter} \
+         CHARACTER_SET_NAME, EXTRA, PRIVILEGES, COLLATION_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ?{filter} \
          ORDER BY TABLE_NAME, ORDINAL_POSITION"
     );
     let rows: Vec<Row> = session.conn.exec(statement, params()).await?;
@@ -201,10 +213,12 @@ fn column(row: &Row) -> Column {
     Column {
         name: text(1),
         data_type: text(2).to_ascii_lowercase(),
+        full_type: text(3),
         unsigned: text(3).to_ascii_lowercase().contains("unsigned"),
         bytes: field(row, 4),
         digits: precision.zip(scale),
         charset: field(row, 7),
+        collation: field(row, 10),
         json: false,
         compressed: text(3).to_ascii_lowercase().contains(" compressed"),
         visible: !text(8).to_ascii_uppercase().contains("INVISIBLE"),
@@ -279,6 +293,16 @@ pub(super) fn dropped(table: &Table) -> SourceError {
     .with_hint("Nothing was deleted. Correct `tables`, or run the sync again.")
 }
 
+/// The table's key was altered while parts of the table were read by it.
+pub(super) fn rekeyed(table: &Table) -> SourceError {
+    SourceError::new(
+        ErrorKind::Incomplete,
+        format!("read the table {}", table.name),
+        "its key was altered while parts of it were read side by side",
+    )
+    .with_hint("Nothing was deleted. Run the sync again.")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,6 +362,26 @@ mod tests {
         assert_eq!(chosen(&[index("PRIMARY", &["hidden"])]), (vec![4], true));
         assert_eq!(chosen(&[index("PRIMARY", &["d"])]), (vec![5], true));
         assert_eq!(chosen(&[index("PRIMARY", &["a", "m"])]), (vec![0, 6], false));
+    }
+
+    #[test]
+    fn a_key_is_another_if_its_columns_are_compared_in_another_way() {
+        let mut one = table();
+        one.key = vec![1];
+        let mut other = one.clone();
+        other.columns[0].full_type = "bigint(20)".to_owned();
+        assert!(one.has_the_key_of(&other));
+        for (full_type, collation) in [("varchar(9)", "utf8mb4_bin"), ("varchar(8)", "utf8mb4_general_ci")] {
+            for (table, full_type, collation) in
+                [(&mut one, "varchar(9)", "utf8mb4_general_ci"), (&mut other, full_type, collation)]
+            {
+                table.columns[1].full_type = full_type.to_owned();
+                table.columns[1].collation = Some(collation.to_owned());
+            }
+            assert!(!one.has_the_key_of(&other), "{full_type} {collation}");
+        }
+        other = Table { paged: !one.paged, ..one.clone() };
+        assert!(!one.has_the_key_of(&other));
     }
 
     #[test]

@@ -229,6 +229,21 @@ async fn an_altered_table_is_read_on() {
 
 #[tokio::test]
 #[ignore = "needs tests/backends/mariadb"]
+async fn a_key_that_is_sorted_in_another_way_is_read_from_its_begin() {
+    let db = Db::new("rekeyed").await;
+    db.run("CREATE TABLE t (k VARCHAR(20) COLLATE utf8mb4_general_ci PRIMARY KEY, v VARCHAR(500))").await;
+    db.run("INSERT INTO t SELECT CONCAT(IF(seq % 2, 'a', 'B'), seq), RPAD('', 500, 'x') FROM seq_1_to_20000")
+        .await;
+    let source = db.source(&[("fetch_size", "1000")]);
+    // Now B comes before a.
+    let alter = async { db.run("ALTER TABLE t MODIFY k VARCHAR(20) COLLATE utf8mb4_bin").await };
+    let (sent, result) = listen(&*source, Ask::All(None), 3000, alter).await;
+    result.unwrap();
+    assert_eq!(sent.documents.len(), 20_000);
+}
+
+#[tokio::test]
+#[ignore = "needs tests/backends/mariadb"]
 async fn what_is_written_meanwhile_is_not_seen() {
     let db = Db::new("snapshot").await;
     db.fill(20_000, 500).await;
