@@ -93,6 +93,12 @@ impl Tracker {
             Ok(EventType::INCIDENT_EVENT) => {
                 return Err(lost("the server says that events are missing in it"));
             }
+            // The driver hands out what is in it after it, but leaves out silently what it cannot decompress.
+            Ok(EventType::TRANSACTION_PAYLOAD_EVENT) => {
+                return Err(lost("it holds compressed transactions, which are not understood").with_hint(
+                    "Set binlog_transaction_compression=OFF for all sessions, which incremental syncs need, then run a full sync.",
+                ));
+            }
             Ok(EventType::XA_PREPARE_LOG_EVENT) => {
                 return Err(lost("it holds XA transactions, whose rows are seen after they are logged"));
             }
@@ -259,6 +265,9 @@ fn statements() -> SourceError {
 
 #[cfg(test)]
 mod tests {
+    use mysql_async::binlog::BinlogVersion;
+    use mysql_async::binlog::events::FormatDescriptionEvent;
+
     use super::*;
 
     fn tracker() -> Tracker {
@@ -292,6 +301,17 @@ mod tests {
         assert_eq!((tracker.position().file.as_str(), tracker.position().offset), ("b.000002", 4));
         tracker.rotate("b.000003", 0, EventFlags::LOG_EVENT_ARTIFICIAL_F);
         assert_eq!((tracker.position().file.as_str(), tracker.position().offset), ("b.000003", 4));
+    }
+
+    #[test]
+    fn compressed_transactions_need_a_full_sync() {
+        let mut event = vec![0; 19];
+        (event[4], event[9]) = (EventType::TRANSACTION_PAYLOAD_EVENT as u8, 19);
+        let format = FormatDescriptionEvent::new(BinlogVersion::Version4);
+        let event = Event::read(&format, event.as_slice()).unwrap();
+        let error = tracker().see(&event, |_| None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Incomplete);
+        assert!(error.to_string().contains("binlog_transaction_compression=OFF"), "{error}");
     }
 
     #[test]
