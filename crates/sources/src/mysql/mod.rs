@@ -267,7 +267,7 @@ impl DataSource for MysqlSource {
                 .map_err(|error| self.client.error("read the binary log's position", &error))?;
             Ok(match log {
                 Log::At { position, filters } => !(filters.is_empty() && position.is(&known)),
-                Log::Off | Log::Forbidden => true,
+                Log::Off | Log::Forbidden | Log::Unsettled => true,
             })
         })
         .await

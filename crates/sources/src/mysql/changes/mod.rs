@@ -58,6 +58,12 @@ pub(super) async fn usable(
                 place.user
             ));
         }
+        Log::Unsettled => {
+            return unusable(
+                "transactions in it wait for a replica (semi-synchronous replication) and are not seen yet, or without \
+                 gtid_mode=ON may wait for more than 14 s",
+            );
+        }
         Log::At { position, filters } => (position, filters),
     };
     // The server may spell the database's name in another way than the configuration.
@@ -84,6 +90,11 @@ pub(super) async fn follow(
     };
     if from.server != end.server {
         return Err(tracker::lost("the server is another one than at the last sync"));
+    }
+    if from.is_beyond(&end) {
+        return Err(tracker::lost(
+            "it ends before the position of the last sync: it was begun anew, or set back",
+        ));
     }
     let (followed, others): (Vec<_>, Vec<_>) =
         tables.iter().cloned().partition(|table| keys::is_followed(table));

@@ -133,6 +133,24 @@ async fn tables_the_log_does_not_show_are_left_to_full_syncs() {
 
 #[tokio::test]
 #[ignore = "needs tests/backends/mariadb"]
+async fn a_log_that_went_backwards_needs_a_full_sync() {
+    let db = Db::new("backwards").await;
+    db.fill(3, 1).await;
+    let source = db.source(&[]);
+    let cursor = all(&*source).await.cursor().unwrap().clone();
+    let (mut offset, mut file) = (cursor.clone(), cursor.clone());
+    offset["binlog"]["position"] = json!(cursor["binlog"]["position"].as_u64().unwrap() + (1 << 30));
+    file["binlog"]["file"] = json!("log.999999");
+    for cursor in [offset, file] {
+        let (_, result) = changes(&*source, &cursor).await;
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Incomplete, "{error}");
+        assert!(error.to_string().contains("begun anew"), "{error}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs tests/backends/mariadb"]
 async fn many_changes_come_in_batches_with_positions_in_between() {
     let db = Db::new("many_changes").await;
     db.fill(0, 1).await;
