@@ -3,11 +3,15 @@
 //! The log knows less of a column than the catalogue: not always whether a number has a sign, nor which character set a text
 //! has, and fixed lengths are cut.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
-use mysql_async::Value;
 use mysql_async::binlog::value::BinlogValue;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Error, Value};
 
 use super::super::catalog::{Column, Table};
+use super::super::client::Session;
 use super::super::value::{self, Kind};
 use crate::shared::sql::id::row_id;
 
@@ -16,6 +20,17 @@ pub(super) fn is_followed(table: &Table) -> bool {
     table.paged
         && table.key.iter().all(|&index| kind(&table.columns[index]).is_some())
         && !table.columns.iter().any(|column| column.compressed)
+}
+
+/// Those of the tables in which foreign keys delete or change rows when rows of another table are: that is not in the log.
+pub(super) async fn cascaded(session: &mut Session, tables: &[Arc<Table>]) -> Result<Vec<String>, Error> {
+    let Some(first) = tables.first() else { return Ok(Vec::new()) };
+    let statement = "SELECT DISTINCT TABLE_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = ? \
+                     AND (DELETE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT') \
+                     OR UPDATE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT')) ORDER BY TABLE_NAME";
+    let mut names: Vec<String> = session.conn.exec(statement, (&first.database,)).await?;
+    names.retain(|name| tables.iter().any(|table| table.name.eq_ignore_ascii_case(name)));
+    Ok(names)
 }
 
 /// What the values of a key's column mean. TIME is not among them: the driver misreads negative ones with a fraction.

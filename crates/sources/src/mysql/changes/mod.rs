@@ -104,7 +104,22 @@ pub(super) async fn follow(
             listed(others.iter().map(|table| table.name.as_str()))
         );
     }
-    let cursor = Cursor { steady: cursor.steady && others.is_empty(), ..cursor };
+    let mut session = reader.client.session().await?;
+    let cascaded = keys::cascaded(&mut session, &followed)
+        .await
+        .map_err(|error| reader.client.error("read the foreign keys", &error))?;
+    drop(session);
+    if !cascaded.is_empty() {
+        tracing::warn!(
+            "what foreign keys delete or change by themselves (ON DELETE, ON UPDATE) in {} is not in the binary log: \
+             only full syncs see it",
+            listed(cascaded.iter().map(String::as_str))
+        );
+    }
+    let cursor = Cursor {
+        steady: cursor.steady && others.is_empty() && cascaded.is_empty(),
+        ..cursor
+    };
     let mut follower = Follower { reader, tables: followed, cursor, end };
     match follower.run(from).await {
         Ok(()) => Ok(Ok(())),
