@@ -96,6 +96,13 @@ pub(super) async fn follow(
             "it ends before the position of the last sync: it was begun anew, or set back",
         ));
     }
+    let missing = cursor.missing(tables);
+    if !missing.is_empty() {
+        return Err(tracker::lost(format!(
+            "{} was dropped or renamed, or may not be read any more",
+            listed(missing)
+        )));
+    }
     let (followed, others): (Vec<_>, Vec<_>) =
         tables.iter().cloned().partition(|table| keys::is_followed(table));
     if !others.is_empty() {
@@ -118,6 +125,7 @@ pub(super) async fn follow(
     }
     let cursor = Cursor {
         steady: cursor.steady && others.is_empty() && cascaded.is_empty(),
+        tables: Some(tables.iter().map(|table| table.name.clone()).collect()),
         ..cursor
     };
     let mut follower = Follower { reader, tables: followed, cursor, end };

@@ -155,6 +155,31 @@ async fn what_foreign_keys_delete_is_left_to_full_syncs() {
 
 #[tokio::test]
 #[ignore = "needs tests/backends/mariadb"]
+async fn tables_that_are_gone_need_a_full_sync() {
+    for (statement, gone) in [
+        ("DROP TABLE t", "t was"),
+        ("RENAME TABLE t TO other", "t was"),
+        ("DROP TABLE keyless", "keyless was"),
+        ("DROP VIEW seen", "seen was"),
+    ] {
+        let db = Db::new("gone").await;
+        db.fill(3, 1).await;
+        db.run("CREATE TABLE keyless (v INT)").await;
+        db.run("CREATE TABLE stays (k INT PRIMARY KEY)").await;
+        db.run("CREATE VIEW seen AS SELECT k FROM stays").await;
+        let source = db.source(&[]);
+        let cursor = all(&*source).await.cursor().unwrap().clone();
+        db.run(statement).await;
+        let (sent, result) = changes(&*source, &cursor).await;
+        let error = result.expect_err(statement);
+        assert_eq!(error.kind(), ErrorKind::Incomplete, "{error}");
+        assert!(error.to_string().contains(gone) && error.to_string().contains("full sync"), "{error}");
+        assert!(sent.checkpoints.is_empty());
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs tests/backends/mariadb"]
 async fn a_log_that_went_backwards_needs_a_full_sync() {
     let db = Db::new("backwards").await;
     db.fill(3, 1).await;
