@@ -6,10 +6,8 @@ use connectors_sdk::{ErrorKind, SourceError};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Error, Params, Row, Value};
 
-use super::client::{Client, Session};
-use super::document::is_reserved;
+use super::client::{Session, quote};
 use super::value::Kind;
-use crate::shared::sql::selection::{Selection, listed};
 
 /// One column of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,6 +15,8 @@ pub(super) struct Column {
     pub name: String,
     /// `int`, `varchar`, …
     pub data_type: String,
+    /// The type in full, with lengths and all.
+    pub full_type: String,
     pub unsigned: bool,
     /// Bytes that fit in, of texts and binaries.
     pub bytes: Option<u64>,
@@ -24,6 +24,8 @@ pub(super) struct Column {
     pub digits: Option<(u64, u64)>,
     /// Character set of texts.
     pub charset: Option<String>,
+    /// How texts are compared.
+    pub collation: Option<String>,
     /// Whether it holds JSON though its type is text (MariaDB).
     pub json: bool,
     /// Whether it is kept compressed (MariaDB), which the binary log's readers do not understand.
@@ -108,19 +110,27 @@ impl Table {
         self.key.iter().map(|&index| self.columns[index].name.clone()).collect()
     }
 
+    /// Whether a key of the one is in the same place among the keys of the other.
+    pub(super) fn has_the_key_of(&self, other: &Self) -> bool {
+        let key = |table: &Self| -> Vec<Column> {
+            table.key.iter().map(|&index| table.columns[index].clone()).collect()
+        };
+        self.paged == other.paged && key(self) == key(other)
+    }
+
     pub(super) fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
     }
 }
 
-/// All tables of a database that the account may read, sorted by name.
+/// All tables of a database that the account may know of, sorted by name.
 pub(super) async fn tables(session: &mut Session, database: &str) -> Result<Vec<Table>, Error> {
     describe(session, database, None).await
 }
 
 /// One table; none if there is none that the account may read.
 pub(super) async fn table(session: &mut Session, database: &str, name: &str) -> Result<Option<Table>, Error> {
-    Ok(describe(session, database, Some(name)).await?.pop())
+    Ok(describe(session, database, Some(name)).await?.pop().filter(|table| !table.selected().is_empty()))
 }
 
 async fn describe(session: &mut Session, database: &str, only: Option<&str>) -> Result<Vec<Table>, Error> {
@@ -151,7 +161,7 @@ async fn describe(session: &mut Session, database: &str, only: Option<&str>) -> 
 
     let statement = format!(
         "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, \
-         CHARACTER_SET_NAME, EXTRA, PRIVILEGES FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ?{filter} \
+         CHARACTER_SET_NAME, EXTRA, PRIVILEGES, COLLATION_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ?{filter} \
          ORDER BY TABLE_NAME, ORDINAL_POSITION"
     );
     let rows: Vec<Row> = session.conn.exec(statement, params()).await?;
@@ -190,7 +200,7 @@ async fn describe(session: &mut Session, database: &str, only: Option<&str>) -> 
             choose_key(table, &indexes);
         }
     }
-    Ok(tables.into_values().filter(|table| !table.selected().is_empty()).collect())
+    Ok(tables.into_values().collect())
 }
 
 fn field<T: mysql_async::prelude::FromValue>(row: &Row, index: usize) -> Option<T> {
@@ -203,10 +213,12 @@ fn column(row: &Row) -> Column {
     Column {
         name: text(1),
         data_type: text(2).to_ascii_lowercase(),
+        full_type: text(3),
         unsigned: text(3).to_ascii_lowercase().contains("unsigned"),
         bytes: field(row, 4),
         digits: precision.zip(scale),
         charset: field(row, 7),
+        collation: field(row, 10),
         json: false,
         compressed: text(3).to_ascii_lowercase().contains(" compressed"),
         visible: !text(8).to_ascii_uppercase().contains("INVISIBLE"),
@@ -233,7 +245,7 @@ async fn json_columns(
     for (table, clause) in rows {
         let columns = tables.get_mut(&table).map(|table| table.columns.as_mut_slice()).unwrap_or_default();
         for column in columns {
-            column.json |= clause == format!("json_valid({})", super::client::quote(&column.name));
+            column.json |= clause == format!("json_valid({})", quote(&column.name));
         }
     }
     Ok(())
@@ -271,70 +283,6 @@ fn choose_key(table: &mut Table, indexes: &[Index]) {
     }
 }
 
-/// Makes the database the session's own and says how the server spells it.
-pub(super) async fn enter(
-    client: &Client,
-    session: &mut Session,
-    database: &str,
-) -> Result<String, SourceError> {
-    let operation = || format!("open the database {database}");
-    session.enter(database).await.map_err(|error| client.error(operation(), &error))?;
-    let name: Option<Option<String>> = session
-        .conn
-        .query_first("SELECT DATABASE()")
-        .await
-        .map_err(|error| client.error(operation(), &error))?;
-    Ok(name.flatten().unwrap_or_else(|| database.to_owned()))
-}
-
-/// The tables a connector reads, described.
-pub(super) async fn selected(
-    client: &Client,
-    session: &mut Session,
-    database: &str,
-    selection: &Selection,
-) -> Result<Vec<Table>, SourceError> {
-    let database = enter(client, session, database).await?;
-    let mut existing: BTreeMap<String, Table> = tables(session, &database)
-        .await
-        .map_err(|error| client.error("list the tables", &error))?
-        .into_iter()
-        .map(|table| (table.name.clone(), table))
-        .collect();
-    let names: Vec<String> = existing.keys().cloned().collect();
-    let chosen = selection.of(&names)?;
-    Ok(chosen.iter().filter_map(|name| existing.remove(name)).collect())
-}
-
-/// What is read of a table is not all that it has.
-pub(super) fn warn_of_gaps(tables: &[Table]) {
-    let partly: Vec<&str> = tables
-        .iter()
-        .filter(|table| table.columns.iter().any(|column| column.visible && !column.readable))
-        .map(|table| table.name.as_str())
-        .collect();
-    if !partly.is_empty() {
-        tracing::warn!("the account may not read all columns of {}: the others are synced", listed(partly));
-    }
-    for table in tables {
-        for column in table.columns.iter().filter(|column| is_reserved(&column.name)) {
-            tracing::warn!(
-                "the column {} of {} is left out: documents have a field of that name themselves",
-                column.name,
-                table.name
-            );
-        }
-    }
-    let keyless: Vec<&str> =
-        tables.iter().filter(|table| table.key.is_empty()).map(|table| table.name.as_str()).collect();
-    if !keyless.is_empty() {
-        tracing::info!(
-            "no key in {}: their rows are named by a hash of all values, and rows that are alike become one document",
-            listed(keyless)
-        );
-    }
-}
-
 /// The table was there when the sync began, and is not any more.
 pub(super) fn dropped(table: &Table) -> SourceError {
     SourceError::new(
@@ -343,6 +291,16 @@ pub(super) fn dropped(table: &Table) -> SourceError {
         "it was dropped, or the account may not read it any more, while it was read",
     )
     .with_hint("Nothing was deleted. Correct `tables`, or run the sync again.")
+}
+
+/// The table's key was altered while parts of the table were read by it.
+pub(super) fn rekeyed(table: &Table) -> SourceError {
+    SourceError::new(
+        ErrorKind::Incomplete,
+        format!("read the table {}", table.name),
+        "its key was altered while parts of it were read side by side",
+    )
+    .with_hint("Nothing was deleted. Run the sync again.")
 }
 
 #[cfg(test)]
@@ -404,6 +362,26 @@ mod tests {
         assert_eq!(chosen(&[index("PRIMARY", &["hidden"])]), (vec![4], true));
         assert_eq!(chosen(&[index("PRIMARY", &["d"])]), (vec![5], true));
         assert_eq!(chosen(&[index("PRIMARY", &["a", "m"])]), (vec![0, 6], false));
+    }
+
+    #[test]
+    fn a_key_is_another_if_its_columns_are_compared_in_another_way() {
+        let mut one = table();
+        one.key = vec![1];
+        let mut other = one.clone();
+        other.columns[0].full_type = "bigint(20)".to_owned();
+        assert!(one.has_the_key_of(&other));
+        for (full_type, collation) in [("varchar(9)", "utf8mb4_bin"), ("varchar(8)", "utf8mb4_general_ci")] {
+            for (table, full_type, collation) in
+                [(&mut one, "varchar(9)", "utf8mb4_general_ci"), (&mut other, full_type, collation)]
+            {
+                table.columns[1].full_type = full_type.to_owned();
+                table.columns[1].collation = Some(collation.to_owned());
+            }
+            assert!(!one.has_the_key_of(&other), "{full_type} {collation}");
+        }
+        other = Table { paged: !one.paged, ..one.clone() };
+        assert!(!one.has_the_key_of(&other));
     }
 
     #[test]

@@ -19,15 +19,21 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a snapshot may keep tables from being altered where its locks end with it alone (MariaDB).
 const MAX_SNAPSHOT: Duration = Duration::from_secs(5);
 
+/// What a server and no other has.
+const IDENTITY: &str = "CONCAT_WS('/', @@hostname, @@port, @@server_id)";
+
 /// Unknown system variable: the server is of a version or kind without it.
 const UNKNOWN_VARIABLE: u16 = 1193;
 
 /// What holds in every session. A sync waits as long as its index takes, so the server must not give up on a slow reader, nor
-/// on one that pauses; another session's lock on a table is waited for. A snapshot exists at the level REPEATABLE READ only.
-const SETTINGS: [&str; 3] = [
+/// on one that pauses; another session's lock on a table is waited for. Texts
+/// are sorted by more than their first 1024 bytes, which is all of a key; servers sort at least 15 rows in memory, or refuse.
+/// A snapshot exists at the level REPEATABLE READ only.
+const SETTINGS: [&str; 4] = [
     "SET NAMES utf8mb4",
     "SET SESSION time_zone = '+00:00', SESSION sql_mode = '', SESSION net_write_timeout = 86400, \
      SESSION wait_timeout = 86400, SESSION lock_wait_timeout = 3600, SESSION sql_select_limit = DEFAULT",
+    "SET SESSION max_sort_length = 16384, SESSION sort_buffer_size = GREATEST(@@sort_buffer_size, 4194304)",
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
 ];
 
@@ -83,6 +89,8 @@ pub(super) struct Session {
     pub began: Instant,
     /// A statement runs whose result has not been read to its end.
     pub busy: bool,
+    /// Which server it is to: behind one name there may be several.
+    server: String,
     opts: Opts,
 }
 
@@ -124,20 +132,27 @@ impl Client {
 
     /// A new session.
     pub(super) async fn connect(&self) -> Result<Session, Error> {
-        let (conn, flavor) = self.connection().await?;
-        Ok(Session { conn, flavor, began: Instant::now(), busy: false, opts: self.opts.clone() })
+        let (conn, flavor, server) = self.identified().await?;
+        Ok(Session { conn, flavor, began: Instant::now(), busy: false, server, opts: self.opts.clone() })
     }
 
     /// A new connection.
     pub(super) async fn connection(&self) -> Result<(Conn, Flavor), Error> {
+        self.identified().await.map(|(conn, flavor, _)| (conn, flavor))
+    }
+
+    /// A new connection, and which server it is to.
+    async fn identified(&self) -> Result<(Conn, Flavor, String), Error> {
         connectors_transport::install_crypto_provider();
         let conn = tokio::time::timeout(CONNECT_TIMEOUT, Conn::new(self.opts.clone()));
         let mut conn = conn.await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))?;
         for settings in SETTINGS {
             conn.query_drop(settings).await?;
         }
-        let said: Option<String> = conn.query_first("SELECT VERSION()").await?;
-        let mariadb = said.is_some_and(|version| version.to_ascii_lowercase().contains("mariadb"));
+        let said: Option<(String, String)> =
+            conn.query_first(format!("SELECT VERSION(), {IDENTITY}")).await?;
+        let (version, server) = said.unwrap_or_default();
+        let mariadb = version.to_ascii_lowercase().contains("mariadb");
         for limit in LIMITS {
             match conn.query_drop(limit).await {
                 Err(error) if error::code(&error) == Some(UNKNOWN_VARIABLE) => {}
@@ -145,7 +160,7 @@ impl Client {
             }
         }
         let flavor = Flavor { mariadb, version: conn.server_version() };
-        Ok((conn, flavor))
+        Ok((conn, flavor, server))
     }
 
     /// A new session, for those who do not try again.
@@ -205,14 +220,30 @@ impl Drop for Session {
         if !self.busy {
             return;
         }
-        let (id, opts) = (self.conn.id(), self.opts.clone());
+        let (id, opts, server) = (self.conn.id(), self.opts.clone(), std::mem::take(&mut self.server));
         runtime.spawn(async move {
-            let ended = async { Conn::new(opts).await?.query_drop(format!("KILL {id}")).await };
-            if let Err(error) = ended.await {
-                tracing::debug!("the statement of connection {id} was not ended: {error}");
-            }
+            let ended = tokio::time::timeout(CONNECT_TIMEOUT, kill(id, opts, &server)).await;
+            let problem = match ended {
+                Ok(Ok(true)) => return,
+                Ok(Ok(false)) => "another server answered".to_owned(),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "the server does not answer".to_owned(),
+            };
+            tracing::debug!("the statement of connection {id} was not ended: {problem}");
         });
     }
+}
+
+/// Ends a connection, if it is the same server that answers: on another the number is somebody else's.
+async fn kill(id: u32, opts: Opts, server: &str) -> Result<bool, Error> {
+    let mut conn = Conn::new(opts).await?;
+    let here: Option<String> = conn.query_first(format!("SELECT {IDENTITY}")).await?;
+    let same = here.as_deref() == Some(server);
+    if same {
+        conn.query_drop(format!("KILL {id}")).await?;
+    }
+    conn.disconnect().await?;
+    Ok(same)
 }
 
 #[cfg(test)]

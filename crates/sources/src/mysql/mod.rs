@@ -12,6 +12,7 @@ mod error;
 mod geometry;
 mod read;
 mod rules;
+mod selected;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -103,7 +104,7 @@ impl MysqlSource {
     }
 
     async fn tables(&self, session: &mut Session) -> Result<Vec<Table>, SourceError> {
-        catalog::selected(&self.client, session, &self.database, &self.selection).await
+        selected::tables(&self.client, session, &self.database, &self.selection).await
     }
 
     /// Sends all rows of all tables, or of the custom queries. `whole`: what is not sent is deleted.
@@ -116,10 +117,10 @@ impl MysqlSource {
             let snapshot = reader.snapshot(session, &[]).await?;
             let work = queries.into_iter().map(|query| Work::Query(Arc::new(query))).collect();
             reader.run(work, snapshot.sessions).await?;
-            return self.checkpoint(&snapshot.log, None, false, sink).await;
+            return self.checkpoint(&snapshot.log, None, false, Vec::new(), sink).await;
         }
         let tables = self.tables(&mut session).await?;
-        catalog::warn_of_gaps(&tables);
+        selected::warn_of_gaps(&tables);
         let failed = |error: mysql_async::Error| self.client.error("read the catalogue", &error);
         let steady = whole && steady::are_steady(&mut session, &tables).await.map_err(failed)?;
         let tables: Vec<Arc<Table>> = tables.into_iter().map(Arc::new).collect();
@@ -132,7 +133,7 @@ impl MysqlSource {
         let work = reader.parts(&tables, first, connections).await?;
         first.release().await.map_err(failed)?;
         reader.run(work, snapshot.sessions).await?;
-        self.checkpoint(&snapshot.log, marks, steady, sink).await
+        self.checkpoint(&snapshot.log, marks, steady, names(&tables), sink).await
     }
 
     /// The watermarks of the tables, if a column for them is named.
@@ -151,13 +152,17 @@ impl MysqlSource {
         log: &Log,
         watermarks: Option<Map<String, Value>>,
         steady: bool,
+        mut tables: Vec<String>,
         sink: &Sink,
     ) -> Result<(), SourceError> {
         let position = log.position().cloned();
         if position.is_none() && watermarks.is_none() {
             return Ok(());
         }
-        let cursor = Cursor { settings: self.settings.clone(), steady, position, watermarks };
+        tables.sort_unstable();
+        tables.dedup();
+        let tables = Some(tables);
+        let cursor = Cursor { settings: self.settings.clone(), steady, tables, position, watermarks };
         sink.send(Message::Checkpoint(cursor.to_json())).await
     }
 
@@ -202,6 +207,7 @@ impl MysqlSource {
         sink: &Sink,
     ) -> Result<(), SourceError> {
         let Some(column) = &self.watermark_column else { return Err(why_not.into_error()) };
+        let before = cursor.as_ref().and_then(|cursor| cursor.tables.clone()).unwrap_or_default();
         let Some(known) = cursor.and_then(|cursor| cursor.watermarks) else {
             tracing::info!("no watermark is known for these settings: all rows are sent");
             return self.list(None, false, sink).await;
@@ -220,8 +226,15 @@ impl MysqlSource {
             })
             .collect();
         reader.run(work, snapshot.sessions).await?;
-        self.checkpoint(&snapshot.log, marks, false, sink).await
+        // Tables that are gone stay named: what was theirs is not deleted here.
+        let mut names = names(&tables);
+        names.extend(before);
+        self.checkpoint(&snapshot.log, marks, false, names, sink).await
     }
+}
+
+fn names(tables: &[Arc<Table>]) -> Vec<String> {
+    tables.iter().map(|table| table.name.clone()).collect()
 }
 
 /// Rules that ask for something. An empty list asks for nothing: all tables are read, as without rules.
@@ -266,7 +279,7 @@ impl DataSource for MysqlSource {
                 .map_err(|error| self.client.error("read the binary log's position", &error))?;
             Ok(match log {
                 Log::At { position, filters } => !(filters.is_empty() && position.is(&known)),
-                Log::Off | Log::Forbidden => true,
+                Log::Off | Log::Forbidden | Log::Unsettled => true,
             })
         })
         .await

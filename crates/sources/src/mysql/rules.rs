@@ -1,6 +1,8 @@
 //! Advanced sync rules: which custom queries are run, in which database, and what their rows are named by.
 
 use std::collections::BTreeSet;
+use std::iter::Peekable;
+use std::str::Chars;
 
 use connectors_sdk::{ErrorKind, RuleViolation, SourceError};
 use mysql_async::prelude::Queryable;
@@ -148,7 +150,7 @@ fn said<T>(error: Error, context: &str) -> Result<Result<T, String>, Error> {
 /// Refuses what is no reading statement by its first word. What writes all the same, the read-only session refuses; files and
 /// variables it does not.
 fn check_reads(query: &str) -> Result<(), String> {
-    let words = words(query);
+    let words = words(query)?;
     let first = words.first().map(String::as_str);
     if !matches!(first, Some("SELECT" | "WITH" | "TABLE" | "VALUES")) {
         return Err("the query must be a SELECT".to_owned());
@@ -159,8 +161,9 @@ fn check_reads(query: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The words of a statement in upper case, without what stands in quotes and comments.
-fn words(query: &str) -> Vec<String> {
+/// The words of a statement in upper case, without what stands in quotes and comments. What is between `/*!` and `*/` is part of
+/// the statement for servers of some versions only, so that nobody knows what it says.
+fn words(query: &str) -> Result<Vec<String>, String> {
     let mut words = vec![String::new()];
     let mut characters = query.chars().peekable();
     while let Some(character) = characters.next() {
@@ -176,12 +179,18 @@ fn words(query: &str) -> Vec<String> {
                 words.push(String::new());
             }
             '#' => while characters.next().is_some_and(|next| next != '\n') {},
-            '-' if characters.peek() == Some(&'-') => {
-                while characters.next().is_some_and(|next| next != '\n') {}
-            }
+            // Without a space it is two signs: 1--1.
+            '-' if is_comment(&mut characters) => while characters.next().is_some_and(|next| next != '\n') {},
             '/' if characters.peek() == Some(&'*') => {
-                let mut last = ' ';
-                for next in characters.by_ref().skip(1) {
+                characters.next();
+                let mariadb = characters.next_if_eq(&'M').is_some();
+                if characters.peek() == Some(&'!') {
+                    return Err(
+                        "the query must not hold comments that some servers execute (/*! … */)".to_owned()
+                    );
+                }
+                let mut last = if mariadb { 'M' } else { ' ' };
+                for next in characters.by_ref() {
                     if last == '*' && next == '/' {
                         break;
                     }
@@ -198,7 +207,14 @@ fn words(query: &str) -> Vec<String> {
         }
     }
     words.retain(|word| !word.is_empty());
-    words
+    Ok(words)
+}
+
+/// Whether a comment begins with the `-` that was read.
+fn is_comment(characters: &mut Peekable<Chars<'_>>) -> bool {
+    let mut ahead = characters.clone();
+    ahead.next() == Some('-')
+        && ahead.next().is_none_or(|next| next.is_ascii_whitespace() || next.is_ascii_control())
 }
 
 #[cfg(test)]
@@ -215,14 +231,33 @@ mod tests {
             "  (select `into` from t where a = 'x INTO y\\' INTO')",
             "/* INTO */ WITH x AS (SELECT 1) SELECT * FROM x -- INTO\n # INTO",
             "SELECT \"INTO\"",
+            "SELECT /*+ NO_INDEX_MERGE(t) */ 1--1, '/*! INTO */' FROM t --",
         ] {
             assert_eq!(check_reads(good), Ok(()), "{good}");
         }
         for bad in ["DELETE FROM t", "", "'SELECT'", "UPDATE t SET a = 1", "CALL p()", "SHOW TABLES"] {
             assert!(check_reads(bad).unwrap_err().contains("must be a SELECT"), "{bad}");
         }
-        for bad in ["SELECT 1 INTO OUTFILE '/tmp/x'", "select a\ninto @x from t"] {
+        for bad in [
+            "SELECT 1 INTO OUTFILE '/tmp/x'",
+            "select a\ninto @x from t",
+            "SELECT 1--1 INTO DUMPFILE '/tmp/x'",
+            "SELECT 1--\u{a0}1 INTO OUTFILE '/tmp/x'",
+            "SELECT 1 /*/ INTO */ INTO OUTFILE '/tmp/x'",
+        ] {
             assert!(check_reads(bad).unwrap_err().contains("INTO"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn comments_that_are_executed_are_refused() {
+        for bad in [
+            "SELECT 1 /*! INTO OUTFILE '/tmp/x' */",
+            "SELECT 1 /*M!100100 INTO DUMPFILE '/tmp/x' */",
+            "SELECT 1 /*!99999 ' */ INTO OUTFILE '/tmp/x' -- '",
+            "/*!50000 SELECT */ 1",
+        ] {
+            assert!(check_reads(bad).unwrap_err().contains("comments that some servers execute"), "{bad}");
         }
     }
 

@@ -1,7 +1,10 @@
 //! What a sync leaves for the next.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value as Json, json};
 
+use super::super::catalog::Table;
 use super::position::Position;
 
 /// What the last completed sync left.
@@ -12,6 +15,8 @@ pub(in super::super) struct Cursor {
     /// Whether an unchanged binary log means that the index has all there is: no advanced rules, no views that depend on the
     /// time, deletions seen in all tables.
     pub steady: bool,
+    /// The tables that were read, by name. None: an earlier version of this source left the cursor.
+    pub tables: Option<Vec<String>>,
     /// Where the binary log was.
     pub position: Option<Position>,
     /// For each table the greatest value of the watermark column.
@@ -19,8 +24,18 @@ pub(in super::super) struct Cursor {
 }
 
 impl Cursor {
+    /// Tables that were read and are not among these any more.
+    pub(super) fn missing<'a>(&'a self, tables: &[Arc<Table>]) -> Vec<&'a str> {
+        let is_there = |name: &str| tables.iter().any(|table| table.name == name);
+        let known = self.tables.iter().flatten().map(String::as_str);
+        known.filter(|name| !is_there(name)).collect()
+    }
+
     pub(in super::super) fn to_json(&self) -> Json {
         let mut cursor = json!({"settings": self.settings, "steady": self.steady});
+        if let Some(tables) = &self.tables {
+            cursor["tables"] = tables.clone().into();
+        }
         if let Some(position) = &self.position {
             cursor["binlog"] = position.to_json();
         }
@@ -36,6 +51,9 @@ impl Cursor {
         Some(Self {
             settings: value["settings"].as_str()?.to_owned(),
             steady: value["steady"].as_bool()?,
+            tables: value["tables"]
+                .as_array()
+                .map(|names| names.iter().filter_map(Json::as_str).map(str::to_owned).collect()),
             position: value.get("binlog").and_then(Position::from_json),
             watermarks: value["watermarks"].as_object().cloned(),
         })
@@ -56,8 +74,11 @@ mod tests {
             (None, Some(watermarks.clone())),
             (Some(position), Some(watermarks)),
         ] {
-            let cursor = Cursor { settings: "x".to_owned(), steady: true, position, watermarks };
-            assert_eq!(Cursor::from_json(Some(&cursor.to_json())), Some(cursor));
+            for tables in [None, Some(vec!["t".to_owned()])] {
+                let (position, watermarks) = (position.clone(), watermarks.clone());
+                let cursor = Cursor { settings: "x".to_owned(), steady: true, tables, position, watermarks };
+                assert_eq!(Cursor::from_json(Some(&cursor.to_json())), Some(cursor));
+            }
         }
         for other in
             [None, Some(json!(null)), Some(json!({"settings": "x"})), Some(json!({"watermarks": {}}))]

@@ -15,7 +15,7 @@ use super::super::error;
 use super::super::read::{Batch, Failure, Reader, shape, statement};
 use super::cursor::Cursor;
 use super::keys;
-use super::position::Position;
+use super::position::{self, Position};
 use super::tracker::{Step, Tracker, lost};
 
 /// Keys that are read again in one go.
@@ -70,6 +70,7 @@ impl Follower<'_> {
     /// Follows the log on one connection; `from` is moved to where everything before was sent.
     async fn attempt(&mut self, from: &mut Position) -> Result<(), Failure> {
         let mut rows = self.reader.client.connect().await?;
+        let [case] = position::variables(&mut rows, ["lower_case_table_names"]).await?;
         let (mut log, flavor) = self.reader.client.connection().await?;
         if flavor.mariadb {
             // Otherwise the server hides the transactions' own events behind others.
@@ -88,7 +89,7 @@ impl Follower<'_> {
             start.offset = 4;
         }
         let database = self.tables.first().map(|table| table.database.clone()).unwrap_or_default();
-        let mut tracker = Tracker::new(&database, &self.tables, start);
+        let mut tracker = Tracker::new(&database, &self.tables, start, matches!(case.as_str(), "1" | "2"));
         while !self.is_reached(tracker.position()) {
             let Some(event) = stream.next().await else {
                 return Err(lost("it ended before the position that the server said").into());

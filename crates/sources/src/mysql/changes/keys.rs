@@ -3,11 +3,17 @@
 //! The log knows less of a column than the catalogue: not always whether a number has a sign, nor which character set a text
 //! has, and fixed lengths are cut.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
-use mysql_async::Value;
 use mysql_async::binlog::value::BinlogValue;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Error, Value};
 
 use super::super::catalog::{Column, Table};
+use super::super::client::Session;
+use super::super::error;
+use super::super::read::statement;
 use super::super::value::{self, Kind};
 use crate::shared::sql::id::row_id;
 
@@ -16,6 +22,46 @@ pub(super) fn is_followed(table: &Table) -> bool {
     table.paged
         && table.key.iter().all(|&index| kind(&table.columns[index]).is_some())
         && !table.columns.iter().any(|column| column.compressed)
+}
+
+/// Those of the tables in which foreign keys delete or change rows when rows of another table are: that is not in the log.
+pub(super) async fn cascaded(session: &mut Session, tables: &[Arc<Table>]) -> Result<Vec<String>, Error> {
+    let Some(first) = tables.first() else { return Ok(Vec::new()) };
+    let statement = "SELECT DISTINCT TABLE_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = ? \
+                     AND (DELETE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT') \
+                     OR UPDATE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT')) ORDER BY TABLE_NAME";
+    let mut names: Vec<String> = session.conn.exec(statement, (&first.database,)).await?;
+    // MariaDB and MySQL 5.7 hide the constraints of tables, keys too, from accounts that may only SELECT.
+    let statement =
+        "SELECT DISTINCT TABLE_NAME FROM information_schema.TABLE_CONSTRAINTS WHERE TABLE_SCHEMA = ?";
+    let shown: Vec<String> = session.conn.exec(statement, (&first.database,)).await?;
+    let among =
+        |names: &[String], table: &Table| names.iter().any(|name| name.eq_ignore_ascii_case(&table.name));
+    for table in tables.iter().filter(|table| !among(&shown, table)) {
+        let statement = format!("SHOW CREATE TABLE {}", statement::qualified(table));
+        let row: Result<Option<(String, String)>, Error> = session.conn.query_first(statement).await;
+        let cascades = match row {
+            Ok(row) => row.is_some_and(|(_, created)| has_cascades(&created)),
+            // ER_TABLEACCESS_DENIED_ERROR: nobody knows.
+            Err(error) if error::code(&error) == Some(1142) => true,
+            Err(error) => return Err(error),
+        };
+        if cascades {
+            names.push(table.name.clone());
+        }
+    }
+    names.retain(|name| tables.iter().any(|table| table.name.eq_ignore_ascii_case(name)));
+    Ok(names)
+}
+
+/// Whether a table is created with a foreign key that deletes or changes its rows. Each stands on a line of its own.
+fn has_cascades(created: &str) -> bool {
+    let rules = [" ON DELETE CASCADE", " ON DELETE SET ", " ON UPDATE CASCADE", " ON UPDATE SET "];
+    created.lines().any(|line| {
+        line.trim_start().starts_with("CONSTRAINT `")
+            && line.contains(" FOREIGN KEY (")
+            && rules.iter().any(|rule| line.contains(rule))
+    })
 }
 
 /// What the values of a key's column mean. TIME is not among them: the driver misreads negative ones with a fraction.
@@ -189,6 +235,27 @@ mod tests {
         assert!(!is_followed(&table("uuid", true)) && !is_followed(&table("int", false)));
         let text = |charset: &str| Column { charset: Some(charset.to_owned()), ..column("varchar") };
         assert!(is_foreign(&text("latin1")) && !is_foreign(&text("utf8mb4")) && !is_foreign(&column("int")));
+    }
+
+    #[test]
+    fn foreign_keys_are_found_in_the_tables_statement() {
+        let created = |rule: &str| {
+            format!(
+                "CREATE TABLE `c` (\n  `a` int,\n  CONSTRAINT `f` FOREIGN KEY (`a`) REFERENCES `p` (`k`){rule}\n)"
+            )
+        };
+        for (rule, cascades) in [
+            ("", false),
+            (" ON DELETE NO ACTION ON UPDATE RESTRICT", false),
+            (" ON DELETE CASCADE", true),
+            (" ON DELETE SET NULL,", true),
+            (" ON DELETE NO ACTION ON UPDATE CASCADE", true),
+        ] {
+            assert_eq!(has_cascades(&created(rule)), cascades, "{rule}");
+        }
+        assert!(!has_cascades(
+            "CREATE TABLE `c` (\n  `a` text DEFAULT ' FOREIGN KEY ( ON DELETE CASCADE'\n)"
+        ));
     }
 
     #[test]

@@ -58,6 +58,12 @@ pub(super) async fn usable(
                 place.user
             ));
         }
+        Log::Unsettled => {
+            return unusable(
+                "transactions in it wait for a replica (semi-synchronous replication) and are not seen yet, or without \
+                 gtid_mode=ON may wait for more than 14 s",
+            );
+        }
         Log::At { position, filters } => (position, filters),
     };
     // The server may spell the database's name in another way than the configuration.
@@ -85,6 +91,18 @@ pub(super) async fn follow(
     if from.server != end.server {
         return Err(tracker::lost("the server is another one than at the last sync"));
     }
+    if from.is_beyond(&end) {
+        return Err(tracker::lost(
+            "it ends before the position of the last sync: it was begun anew, or set back",
+        ));
+    }
+    let missing = cursor.missing(tables);
+    if !missing.is_empty() {
+        return Err(tracker::lost(format!(
+            "{} was dropped or renamed, or may not be read any more",
+            listed(missing)
+        )));
+    }
     let (followed, others): (Vec<_>, Vec<_>) =
         tables.iter().cloned().partition(|table| keys::is_followed(table));
     if !others.is_empty() {
@@ -93,7 +111,23 @@ pub(super) async fn follow(
             listed(others.iter().map(|table| table.name.as_str()))
         );
     }
-    let cursor = Cursor { steady: cursor.steady && others.is_empty(), ..cursor };
+    let mut session = reader.client.session().await?;
+    let cascaded = keys::cascaded(&mut session, &followed)
+        .await
+        .map_err(|error| reader.client.error("read the foreign keys", &error))?;
+    drop(session);
+    if !cascaded.is_empty() {
+        tracing::warn!(
+            "what foreign keys delete or change by themselves (ON DELETE, ON UPDATE) in {} is not in the binary log: \
+             only full syncs see it",
+            listed(cascaded.iter().map(String::as_str))
+        );
+    }
+    let cursor = Cursor {
+        steady: cursor.steady && others.is_empty() && cascaded.is_empty(),
+        tables: Some(tables.iter().map(|table| table.name.clone()).collect()),
+        ..cursor
+    };
     let mut follower = Follower { reader, tables: followed, cursor, end };
     match follower.run(from).await {
         Ok(()) => Ok(Ok(())),

@@ -1,5 +1,6 @@
 //! Events of the binary log → the keys that changed.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -29,7 +30,9 @@ pub(super) enum Step {
 /// What was read of the log, and which keys changed since they were last taken.
 pub(super) struct Tracker {
     database: String,
-    /// By name. The name of a table is compared as the server writes it.
+    /// Names of databases and tables are the same in any case (`lower_case_table_names`).
+    folds: bool,
+    /// By name, as [`Tracker::folded`] has it.
     tables: HashMap<String, Arc<Table>>,
     /// Keys by table: the name of a key, and its values in the order of the index.
     pending: BTreeMap<String, HashMap<Vec<u8>, Vec<Value>>>,
@@ -41,15 +44,22 @@ pub(super) struct Tracker {
 }
 
 impl Tracker {
-    pub(super) fn new(database: &str, tables: &[Arc<Table>], position: Position) -> Self {
+    pub(super) fn new(database: &str, tables: &[Arc<Table>], position: Position, folds: bool) -> Self {
+        let named = |table: &Arc<Table>| (folded(&table.name, folds).into_owned(), table.clone());
         Self {
-            database: database.to_owned(),
-            tables: tables.iter().map(|table| (table.name.clone(), table.clone())).collect(),
+            database: folded(database, folds).into_owned(),
+            folds,
+            tables: tables.iter().map(named).collect(),
             pending: BTreeMap::new(),
             position,
             described: false,
             count: 0,
         }
+    }
+
+    /// A name in the form in which names are compared.
+    fn folded<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        folded(name, self.folds)
     }
 
     pub(super) fn position(&self) -> &Position {
@@ -92,6 +102,12 @@ impl Tracker {
             }
             Ok(EventType::INCIDENT_EVENT) => {
                 return Err(lost("the server says that events are missing in it"));
+            }
+            // The driver hands out what is in it after it, but leaves out silently what it cannot decompress.
+            Ok(EventType::TRANSACTION_PAYLOAD_EVENT) => {
+                return Err(lost("it holds compressed transactions, which are not understood").with_hint(
+                    "Set binlog_transaction_compression=OFF for all sessions, which incremental syncs need, then run a full sync.",
+                ));
             }
             Ok(EventType::XA_PREPARE_LOG_EVENT) => {
                 return Err(lost("it holds XA transactions, whose rows are seen after they are logged"));
@@ -151,6 +167,7 @@ impl Tracker {
     }
 
     fn statement(&self, database: &str, text: &str) -> Result<Step, SourceError> {
+        let is_ours = |database: &str| self.folded(database) == self.database;
         match ddl::understand(text) {
             Statement::End => return Ok(Step::Boundary),
             Statement::Other => {
@@ -165,17 +182,17 @@ impl Tracker {
             }
             Statement::Changes(what, names) => {
                 let changed = names.into_iter().find(|(qualifier, table)| {
-                    qualifier.as_deref().unwrap_or(database) == self.database && self.knows(table)
+                    is_ours(qualifier.as_deref().unwrap_or(database)) && self.knows(table)
                 });
                 if let Some((_, table)) = changed {
                     return Err(lost(format!("the table {table} was {what}")));
                 }
             }
-            Statement::DropsDatabase(name) if name == self.database => {
+            Statement::DropsDatabase(name) if is_ours(&name) => {
                 return Err(lost(format!("the database {name} was dropped")));
             }
             Statement::DropsDatabase(_) => {}
-            Statement::Writes if database == self.database || text.contains(&self.database) => {
+            Statement::Writes if is_ours(database) || self.folded(text).contains(&self.database) => {
                 return Err(statements());
             }
             Statement::Writes => {}
@@ -188,17 +205,18 @@ impl Tracker {
     }
 
     fn rows(&mut self, rows: &RowsEventData<'_>, map: &TableMapEvent<'_>) -> Result<(), SourceError> {
-        if map.database_name() != self.database.as_str() {
+        if self.folded(&map.database_name()) != self.database {
             return Ok(());
         }
-        let Some(table) = self.tables.get(map.table_name().as_ref()).cloned() else { return Ok(()) };
+        let name = self.folded(&map.table_name()).into_owned();
+        let Some(table) = self.tables.get(&name).cloned() else { return Ok(()) };
         // Hidden columns of the server stand at the end.
         if map.columns_count() < table.columns.len() as u64 {
             return Err(lost(format!("the table {} was altered", table.name)));
         }
         let before = columns(rows.columns_before_image().map(|bits| bits.iter().by_vals()));
         let after = columns(rows.columns_after_image().map(|bits| bits.iter().by_vals()));
-        let pending = self.pending.entry(table.name.clone()).or_default();
+        let pending = self.pending.entry(name).or_default();
         let known = pending.len();
         let mut images = rows.rows(map);
         loop {
@@ -222,6 +240,10 @@ impl Tracker {
         self.count += pending.len() - known;
         Ok(())
     }
+}
+
+fn folded(name: &str, folds: bool) -> Cow<'_, str> {
+    if folds { name.to_lowercase().into() } else { name.into() }
 }
 
 /// A row in the log and which columns of the table it has, in order.
@@ -259,13 +281,20 @@ fn statements() -> SourceError {
 
 #[cfg(test)]
 mod tests {
+    use mysql_async::binlog::BinlogVersion;
+    use mysql_async::binlog::events::FormatDescriptionEvent;
+
     use super::*;
 
     fn tracker() -> Tracker {
-        let table = Table { database: "shop".to_owned(), name: "t".to_owned(), ..Table::default() };
+        of_names("shop", "t", false)
+    }
+
+    fn of_names(database: &str, table: &str, folds: bool) -> Tracker {
+        let table = Table { database: database.to_owned(), name: table.to_owned(), ..Table::default() };
         let position =
             Position { server: "s".to_owned(), file: "b.000001".to_owned(), offset: 4, gtid: String::new() };
-        Tracker::new("shop", &[Arc::new(table)], position)
+        Tracker::new(database, &[Arc::new(table)], position, folds)
     }
 
     #[test]
@@ -292,6 +321,31 @@ mod tests {
         assert_eq!((tracker.position().file.as_str(), tracker.position().offset), ("b.000002", 4));
         tracker.rotate("b.000003", 0, EventFlags::LOG_EVENT_ARTIFICIAL_F);
         assert_eq!((tracker.position().file.as_str(), tracker.position().offset), ("b.000003", 4));
+    }
+
+    #[test]
+    fn names_are_compared_as_the_server_does() {
+        for (text, folds, ours) in [
+            ("TRUNCATE SHOP.T", true, true),
+            ("TRUNCATE SHOP.T", false, false),
+            ("DROP DATABASE sHop", true, true),
+            ("DROP DATABASE sHop", false, false),
+            ("UPDATE SHOP.t SET a = 1", true, true),
+        ] {
+            let stated = of_names("Shop", "T", folds).statement("crm", text);
+            assert_eq!(stated.is_err(), ours, "{text} {folds}");
+        }
+    }
+
+    #[test]
+    fn compressed_transactions_need_a_full_sync() {
+        let mut event = vec![0; 19];
+        (event[4], event[9]) = (EventType::TRANSACTION_PAYLOAD_EVENT as u8, 19);
+        let format = FormatDescriptionEvent::new(BinlogVersion::Version4);
+        let event = Event::read(&format, event.as_slice()).unwrap();
+        let error = tracker().see(&event, |_| None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Incomplete);
+        assert!(error.to_string().contains("binlog_transaction_compression=OFF"), "{error}");
     }
 
     #[test]

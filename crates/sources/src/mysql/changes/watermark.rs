@@ -7,7 +7,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Error, Value};
 use serde_json::{Map, Value as Json};
 
-use super::super::catalog::Table;
+use super::super::catalog::{Column, Table};
 use super::super::client::{Client, Session, quote};
 use super::super::read::statement::qualified;
 use crate::shared::sql::selection::listed;
@@ -21,7 +21,7 @@ pub(in super::super) async fn greatest(
 ) -> Result<Map<String, Json>, SourceError> {
     let mut watermarks = Map::new();
     for table in tables {
-        let Some(column) = table.column(column).filter(|column| column.readable) else { continue };
+        let Some(column) = table.column(column).filter(|column| is_usable(column)) else { continue };
         let statement = format!("SELECT MAX({}) FROM {}", quote(&column.name), qualified(table));
         let greatest: Result<Option<Value>, Error> = session.conn.exec_first(statement, ()).await;
         let greatest =
@@ -35,13 +35,27 @@ pub(in super::super) async fn greatest(
 
 /// The tables that have the column; the others are named in a warning.
 pub(in super::super) fn marked(tables: &[Arc<Table>], column: &str) -> Vec<Arc<Table>> {
-    let has = |table: &&Arc<Table>| table.column(column).is_some_and(|column| column.readable);
+    let has = |table: &&Arc<Table>| table.column(column).is_some_and(is_usable);
     let without: Vec<&str> =
         tables.iter().filter(|table| !has(table)).map(|table| table.name.as_str()).collect();
     if !without.is_empty() {
-        tracing::warn!("no column {column} in {}: only full syncs see their changes", listed(without));
+        tracing::warn!(
+            "no column {column} that can be read and compared (no BINARY, BLOB, BIT) in {}: only full syncs see their changes",
+            listed(without)
+        );
     }
     tables.iter().filter(has).cloned().collect()
+}
+
+/// Whether the greatest value can be read, kept as JSON, and compared again.
+fn is_usable(column: &Column) -> bool {
+    let number = matches!(column.data_type.as_str(), "decimal" | "float" | "double" | "year");
+    let time = matches!(column.data_type.as_str(), "date" | "datetime" | "timestamp" | "time");
+    let text = matches!(
+        column.data_type.as_str(),
+        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "uuid" | "inet4" | "inet6"
+    );
+    column.readable && (column.is_integer() || number || time || text)
 }
 
 /// The value as it is kept in the cursor.
@@ -94,16 +108,23 @@ mod tests {
 
     #[test]
     fn tables_without_the_column_are_left_to_full_syncs() {
-        let table = |name: &str, column: &str| {
-            let column = super::super::super::catalog::Column {
+        let table = |name: &str, column: &str, data_type: &str| {
+            let column = Column {
                 name: column.to_owned(),
+                data_type: data_type.to_owned(),
                 readable: true,
                 ..Default::default()
             };
             Arc::new(Table { name: name.to_owned(), columns: vec![column], ..Table::default() })
         };
-        let tables = [table("a", "Updated"), table("b", "x")];
+        let tables = [
+            table("a", "Updated", "timestamp"),
+            table("b", "x", "timestamp"),
+            table("c", "updated", "varbinary"),
+            table("d", "updated", "bit"),
+            table("e", "updated", "bigint"),
+        ];
         let names: Vec<_> = marked(&tables, "updated").iter().map(|table| table.name.clone()).collect();
-        assert_eq!(names, ["a"]);
+        assert_eq!(names, ["a", "e"]);
     }
 }

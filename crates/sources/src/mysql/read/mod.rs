@@ -279,7 +279,10 @@ impl Worker {
             if let Some(table) = &progress.table {
                 let now = catalog::table(session, &table.database, &table.name).await?;
                 let now = now.ok_or_else(|| catalog::dropped(table))?;
-                if now.key_names() != table.key_names() || now.paged != table.paged {
+                if !now.has_the_key_of(table) {
+                    if matches!(work, Work::Part { range, .. } if *range != KeyRange::ALL) {
+                        return Err(catalog::rekeyed(table).into());
+                    }
                     progress.after = None;
                 }
                 progress.table = Some(Arc::new(now));

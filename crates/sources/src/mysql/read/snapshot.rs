@@ -27,16 +27,16 @@ pub(super) async fn open(client: &Client, first: Session, wanted: usize) -> Resu
 
 async fn begin(sessions: &mut Vec<Session>, client: &Client, wanted: usize) -> Result<Log, Error> {
     let mariadb = sessions[0].flavor.mariadb;
-    let log = position::read(&mut sessions[0]).await?;
+    let mut log = position::read(&mut sessions[0]).await?;
+    if !mariadb {
+        log = position::settle(&mut sessions[0], log).await?;
+    }
     let parallel = match &log {
         Log::At { .. } => true,
         // MariaDB tells it to everybody.
         Log::Forbidden => mariadb,
-        Log::Off => false,
+        Log::Off | Log::Unsettled => false,
     };
-    if !mariadb && log.position().is_some() {
-        tokio::time::sleep(position::SETTLE).await;
-    }
     while parallel && sessions.len() < wanted {
         match client.connect().await {
             Ok(session) => sessions.push(session),
@@ -89,9 +89,11 @@ async fn begin_mariadb(sessions: &mut [Session]) -> Result<bool, Error> {
 async fn begin_mysql(sessions: &mut [Session]) -> Result<bool, Error> {
     let several = sessions.len() > 1;
     let before = if several { Some(position::read(&mut sessions[0]).await?) } else { None };
+    // What is logged and not seen yet may be seen by some of them only.
+    let quiet = !several || position::is_quiet(&mut sessions[0]).await?;
     for session in sessions.iter_mut() {
         session.begin().await?;
     }
     let after = if several { Some(position::read(&mut sessions[0]).await?) } else { None };
-    Ok(before == after && before.is_some_and(|log| log.position().is_some()))
+    Ok(quiet && before == after && before.is_some_and(|log| log.position().is_some()))
 }

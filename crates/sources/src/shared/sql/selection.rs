@@ -33,9 +33,28 @@ impl Selection {
         Ok(Self::Named(named))
     }
 
-    /// The tables to read of those that exist; an error names the ones that do not.
+    /// Whether this table is read if it can be.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named(named) => named.iter().any(|wanted| wanted == name),
+        }
+    }
+
+    /// The tables to read of those that exist and may be read; an error names the ones that do not. None at all is an error too:
+    /// an account that lost its privileges must not empty an index.
     pub(crate) fn of(&self, existing: &[String]) -> Result<Vec<String>, SourceError> {
-        let Self::Named(named) = self else { return Ok(existing.to_vec()) };
+        let Self::Named(named) = self else {
+            if existing.is_empty() {
+                return Err(SourceError::new(
+                    ErrorKind::Config,
+                    "find the tables",
+                    "`tables` is *, and there is no table that this account may read",
+                )
+                .with_hint("Grant the account SELECT on the tables, or create one. Nothing was deleted."));
+            }
+            return Ok(existing.to_vec());
+        };
         let missing: Vec<&str> =
             named.iter().filter(|name| !existing.contains(name)).map(String::as_str).collect();
         if missing.is_empty() {
@@ -72,7 +91,9 @@ mod tests {
         assert_eq!(Selection::parse(&texts(&["*"])).unwrap(), Selection::All);
         assert_eq!(Selection::parse(&texts(&["a", " * "])).unwrap(), Selection::All);
         assert_eq!(Selection::All.of(&texts(&["b", "a"])).unwrap(), ["b", "a"]);
-        assert!(Selection::All.of(&[]).unwrap().is_empty());
+        let error = Selection::All.of(&[]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("SELECT"), "{error}");
     }
 
     #[test]

@@ -133,6 +133,74 @@ async fn tables_the_log_does_not_show_are_left_to_full_syncs() {
 
 #[tokio::test]
 #[ignore = "needs tests/backends/mariadb"]
+async fn what_foreign_keys_delete_is_left_to_full_syncs() {
+    for grant in ["SELECT", "SELECT, SHOW VIEW"] {
+        let db = Db::new("cascades").await;
+        db.run("CREATE TABLE parent (k INT PRIMARY KEY)").await;
+        db.run("CREATE TABLE child (k INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES parent (k) ON DELETE CASCADE)")
+        .await;
+        db.run("INSERT INTO parent VALUES (1), (2)").await;
+        db.run("INSERT INTO child VALUES (10, 1), (20, 2)").await;
+        let (user, password) = db
+            .account(&[format!("{grant} ON `{{db}}`.*").as_str(), "BINLOG MONITOR, REPLICATION SLAVE ON *.*"])
+            .await;
+        let source = db.source(&[("user", &user), ("password", &password)]);
+        let mut cursor = all(&*source).await.cursor().unwrap().clone();
+        assert_eq!(cursor["steady"], true);
+        db.run("DELETE FROM parent WHERE k = 1").await;
+        db.run("INSERT INTO child VALUES (21, 2)").await;
+        let sent = since(&*source, &mut cursor).await;
+        assert_eq!((sent.deletes.clone(), sent.ids()), (vec!["parent_1".to_owned()], vec!["child_21"]));
+        assert_eq!(cursor["steady"], false, "child_10 is still in the index");
+        assert!(source.changed(Some(&cursor)).await.unwrap());
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs tests/backends/mariadb"]
+async fn tables_that_are_gone_need_a_full_sync() {
+    for (statement, gone) in [
+        ("DROP TABLE t", "t was"),
+        ("RENAME TABLE t TO other", "t was"),
+        ("DROP TABLE keyless", "keyless was"),
+        ("DROP VIEW seen", "seen was"),
+    ] {
+        let db = Db::new("gone").await;
+        db.fill(3, 1).await;
+        db.run("CREATE TABLE keyless (v INT)").await;
+        db.run("CREATE TABLE stays (k INT PRIMARY KEY)").await;
+        db.run("CREATE VIEW seen AS SELECT k FROM stays").await;
+        let source = db.source(&[]);
+        let cursor = all(&*source).await.cursor().unwrap().clone();
+        db.run(statement).await;
+        let (sent, result) = changes(&*source, &cursor).await;
+        let error = result.expect_err(statement);
+        assert_eq!(error.kind(), ErrorKind::Incomplete, "{error}");
+        assert!(error.to_string().contains(gone) && error.to_string().contains("full sync"), "{error}");
+        assert!(sent.checkpoints.is_empty());
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs tests/backends/mariadb"]
+async fn a_log_that_went_backwards_needs_a_full_sync() {
+    let db = Db::new("backwards").await;
+    db.fill(3, 1).await;
+    let source = db.source(&[]);
+    let cursor = all(&*source).await.cursor().unwrap().clone();
+    let (mut offset, mut file) = (cursor.clone(), cursor.clone());
+    offset["binlog"]["position"] = json!(cursor["binlog"]["position"].as_u64().unwrap() + (1 << 30));
+    file["binlog"]["file"] = json!("log.999999");
+    for cursor in [offset, file] {
+        let (_, result) = changes(&*source, &cursor).await;
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Incomplete, "{error}");
+        assert!(error.to_string().contains("begun anew"), "{error}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs tests/backends/mariadb"]
 async fn many_changes_come_in_batches_with_positions_in_between() {
     let db = Db::new("many_changes").await;
     db.fill(0, 1).await;

@@ -65,6 +65,46 @@ async fn only_what_may_be_read_is_read() {
 
 #[tokio::test]
 #[ignore = "needs tests/backends/mariadb"]
+async fn an_account_that_may_read_nothing_empties_no_index() {
+    let db = Db::new("nothing").await;
+    db.fill(3, 1).await;
+    let (user, password) = db.account(&["INSERT ON `{db}`.*", "SHOW VIEW ON `{db}`.*"]).await;
+    let source = db.source(&[("user", &user), ("password", &password)]);
+    let (_, result) = listen(&*source, Ask::All(None), usize::MAX, async {}).await;
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    assert!(error.to_string().contains("SELECT"), "{error}");
+}
+
+#[tokio::test]
+#[ignore = "needs tests/backends/mariadb"]
+async fn a_broken_view_is_an_error_and_not_empty() {
+    let db = Db::new("broken").await;
+    db.fill(3, 1).await;
+    db.run("CREATE TABLE gone (k INT) ENGINE=MyISAM").await;
+    db.run("CREATE VIEW seen AS SELECT k FROM gone").await;
+    assert_eq!(all(&*db.source(&[])).await.documents.len(), 3);
+    db.run("DROP TABLE gone").await;
+    for tables in ["*", "t,seen"] {
+        let (sent, result) =
+            listen(&*db.source(&[("tables", tables)]), Ask::All(None), usize::MAX, async {}).await;
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Incomplete, "{error}");
+        let text = error.to_string();
+        assert!(text.contains("seen (") && text.contains("1356"), "{text}");
+        assert!(sent.documents.is_empty());
+    }
+    assert_eq!(all(&*db.source(&[("tables", "t")])).await.documents.len(), 3);
+    // What may be known of and not be read is no such table.
+    db.run("DROP VIEW seen").await;
+    db.run("CREATE TABLE hidden (k INT PRIMARY KEY)").await;
+    let (user, password) = db.account(&["SHOW VIEW, DROP ON `{db}`.*", "SELECT ON `{db}`.t"]).await;
+    let sent = all(&*db.source(&[("user", &user), ("password", &password)])).await;
+    assert_eq!(sent.partitions, ["t"]);
+}
+
+#[tokio::test]
+#[ignore = "needs tests/backends/mariadb"]
 async fn a_stopped_sync_ends_at_once() {
     let db = Db::new("stop").await;
     db.fill(50_000, 1000).await;
@@ -185,6 +225,21 @@ async fn an_altered_table_is_read_on() {
     assert_eq!(sent.documents.len(), 20_000);
     assert_eq!(json!(sent.documents["t_20000"]), json!({"more": 5, "k": 20_000, "Table": "t"}));
     assert!(sent.documents["t_1"].contains_key("v"));
+}
+
+#[tokio::test]
+#[ignore = "needs tests/backends/mariadb"]
+async fn a_key_that_is_sorted_in_another_way_is_read_from_its_begin() {
+    let db = Db::new("rekeyed").await;
+    db.run("CREATE TABLE t (k VARCHAR(20) COLLATE utf8mb4_general_ci PRIMARY KEY, v VARCHAR(500))").await;
+    db.run("INSERT INTO t SELECT CONCAT(IF(seq % 2, 'a', 'B'), seq), RPAD('', 500, 'x') FROM seq_1_to_20000")
+        .await;
+    let source = db.source(&[("fetch_size", "1000")]);
+    // Now B comes before a.
+    let alter = async { db.run("ALTER TABLE t MODIFY k VARCHAR(20) COLLATE utf8mb4_bin").await };
+    let (sent, result) = listen(&*source, Ask::All(None), 3000, alter).await;
+    result.unwrap();
+    assert_eq!(sent.documents.len(), 20_000);
 }
 
 #[tokio::test]

@@ -78,6 +78,14 @@ async fn what_is_wrong_is_said_before_and_while_they_are_used() {
             json!([{"tables": ["customer"], "query": "SELECT id FROM customer INTO OUTFILE '/tmp/x'"}]),
             "must not write",
         ),
+        (
+            json!([{"tables": ["customer"], "query": "SELECT id FROM customer /*! INTO OUTFILE '/tmp/x' */"}]),
+            "comments",
+        ),
+        (
+            json!([{"tables": ["customer"], "query": "SELECT id--1 FROM customer INTO OUTFILE '/tmp/x'"}]),
+            "must not write",
+        ),
         (json!([{"tables": ["customer"], "query": "SELECT FROM customer"}]), "error 1064"),
         (json!([{"tables": ["customer"], "query": "SELECT nothing FROM customer"}]), "nothing"),
         (json!([{"tables": ["customer"], "query": "SELECT id FROM customer WHERE id = ?"}]), "placeholders"),
@@ -96,6 +104,19 @@ async fn what_is_wrong_is_said_before_and_while_they_are_used() {
         assert_eq!(error.kind(), ErrorKind::Config, "{error}");
         assert!(error.to_string().contains(expected) && sent.documents.is_empty(), "{error}");
     }
+}
+
+#[tokio::test]
+#[ignore = "needs tests/backends/mariadb"]
+async fn long_texts_are_sorted_to_their_end() {
+    let db = Db::new("sorted").await;
+    db.run("CREATE TABLE long_text (id INT PRIMARY KEY, v TEXT)").await;
+    db.run("INSERT INTO long_text SELECT seq, CONCAT(REPEAT('x', 3000), CHAR(91 - seq)) FROM seq_1_to_26")
+        .await;
+    let rules = json!([{"tables": ["long_text"], "query": "SELECT id FROM long_text ORDER BY v LIMIT 1"}]);
+    let (sent, result) = with_rules(&*db.source(&[]), &rules).await;
+    result.unwrap();
+    assert_eq!(sent.ids(), ["long_text_26"]);
 }
 
 #[tokio::test]
