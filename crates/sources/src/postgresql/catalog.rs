@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use connectors_sdk::{ErrorKind, SourceError};
 use tokio_postgres::Error;
+use tokio_postgres::types::Type;
 
 use super::client::Session;
 use super::error::Place;
-use crate::shared::sql::selection::Selection;
+use super::value::{Cast, Plan};
+use crate::shared::sql::selection::{Selection, listed as names};
 
 /// A table or view.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,14 +75,14 @@ const COLUMNS: &str = "SELECT a.attrelid, a.attname::pg_catalog.text, \
      ORDER BY a.attrelid, a.attnum";
 
 /// Primary keys, and unique indexes that hold every row. Then: whether comparing the columns as `>` does is the order
-/// of the index, and tells all rows apart; and whether the log names rows by it (`REPLICA IDENTITY`).
+/// of the index, and tells all rows apart; whether the log names rows by it (`REPLICA IDENTITY`); and the types that are compared.
 fn keys(version: u32) -> String {
     // INCLUDE columns came with version 11, collations that call different texts equal with version 12.
     let columns = if version >= 110_000 { "i.indnkeyatts" } else { "i.indnatts" };
     let exact = if version >= 120_000 { "COALESCE(c.collisdeterministic, true)" } else { "true" };
     format!(
         "SELECT i.indrelid, k.names, k.ordered, CASE t.relreplident WHEN 'd' THEN i.indisprimary WHEN 'f' THEN true \
-                WHEN 'i' THEN i.indisreplident ELSE false END \
+                WHEN 'i' THEN i.indisreplident ELSE false END, k.types \
          FROM pg_catalog.pg_index i \
          JOIN pg_catalog.pg_class t ON t.oid = i.indrelid \
          JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid \
@@ -88,7 +90,9 @@ fn keys(version: u32) -> String {
          CROSS JOIN LATERAL ( \
              SELECT pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY n) AS names, \
                     pg_catalog.bool_and(a.attnotnull) AS whole, \
-                    pg_catalog.bool_and(o.opcdefault AND i.indcollation[n] = a.attcollation AND {exact}) AS ordered \
+                    pg_catalog.array_agg(o.opcintype ORDER BY n) AS types, \
+                    pg_catalog.bool_and(o.opcdefault AND o.opcnamespace = 'pg_catalog'::pg_catalog.regnamespace \
+                        AND i.indcollation[n] = a.attcollation AND {exact}) AS ordered \
              FROM pg_catalog.generate_series(0, {columns} - 1) n \
              JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[n] \
              JOIN pg_catalog.pg_opclass o ON o.oid = i.indclass[n] \
@@ -223,7 +227,8 @@ async fn fill_in(session: &Session, tables: &mut [Listed]) -> Result<(), Error> 
     }
     let mut keys_of: HashMap<u32, (Vec<String>, bool, bool)> = HashMap::new();
     for row in session.query(&keys(session.version), &[&oids]).await? {
-        keys_of.entry(row.try_get(0)?).or_insert((row.try_get(1)?, row.try_get(2)?, row.try_get(3)?));
+        let ordered = row.try_get(2)? && row.try_get::<_, Vec<u32>>(4)?.into_iter().all(is_bound_again);
+        keys_of.entry(row.try_get(0)?).or_insert((row.try_get(1)?, ordered, row.try_get(3)?));
     }
     for Listed { table, parent, .. } in tables {
         let (readable, hidden) = columns.remove(&table.oid).unwrap_or_default();
@@ -243,6 +248,15 @@ async fn fill_in(session: &Session, tables: &mut [Listed]) -> Result<(), Error> 
         table.columns = readable;
     }
     Ok(())
+}
+
+/// Whether values of the type that an index compares come as they are and can be bound again.
+fn is_bound_again(oid: u32) -> bool {
+    match Type::from_oid(oid) {
+        Some(Type::ANYENUM) => true,
+        Some(of) => Plan::of(&of).cast == Cast::None,
+        None => false,
+    }
 }
 
 /// Names the files that hold a table's rows. A table that is rewritten or emptied gets new ones, and seems empty to a snapshot

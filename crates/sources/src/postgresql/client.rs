@@ -286,7 +286,8 @@ impl<'a> FromSql<'a> for Raw<'a> {
     }
 }
 
-/// PostgreSQL's SQL, with the types of the placeholders: the server would have to guess them otherwise.
+/// PostgreSQL's SQL, with the types of the placeholders: the server would have to guess them otherwise. Columns are those of a table
+/// with the alias `t`: a bare name in `ORDER BY` would be that of an output column, which may be cast.
 pub(super) struct Typed<'a> {
     /// Quoted names, one for each placeholder.
     pub types: &'a [String],
@@ -294,7 +295,7 @@ pub(super) struct Typed<'a> {
 
 impl Dialect for Typed<'_> {
     fn quote(&self, name: &str) -> String {
-        quoted(name)
+        format!("t.{}", quoted(name))
     }
 
     fn placeholder(&self, number: usize) -> String {

@@ -243,19 +243,24 @@ struct Pages {
 impl Pages {
     async fn new(reader: &Reader, session: &Session, part: &Part, table: &Table) -> Result<Self, Stop> {
         let place = &reader.server.place;
-        if table.key.is_empty() || !table.ordered {
-            return Err(SourceError::new(
+        let altered = || {
+            SourceError::new(
                 ErrorKind::Incomplete,
                 "read the table",
-                format!("{}: its key was dropped while it was read", table.name),
+                format!("{}: its key was dropped or altered while it was read", table.name),
             )
-            .into());
+        };
+        if table.key.is_empty() || !table.ordered {
+            return Err(altered().into());
         }
         let from = format!("{}.{}", quoted(&place.schema), quoted(&table.name));
-        let names: Vec<String> = table.columns.iter().map(|name| quoted(name)).collect();
+        let names: Vec<String> = table.columns.iter().map(|name| format!("t.{}", quoted(name))).collect();
         // The server tells the columns' types.
-        let probe = session.prepare(&format!("SELECT {} FROM {from}", names.join(", "))).await?;
+        let probe = session.prepare(&format!("SELECT {} FROM {from} t", names.join(", "))).await?;
         let shape = Shape::of_table(place, &table.name, probe.columns(), &table.key);
+        if !shape.key_needs_no_cast() {
+            return Err(altered().into());
+        }
         if part.range.from.is_none() {
             for name in shape.clashes() {
                 tracing::warn!(
@@ -276,7 +281,7 @@ impl Pages {
             }
             for (bound, operator) in [(part.range.from, ">="), (part.range.to, "<")] {
                 if bound.is_some() {
-                    conditions.push(format!("{} {operator} ${number}::{integer}", quoted(&table.key[0])));
+                    conditions.push(format!("t.{} {operator} ${number}::{integer}", quoted(&table.key[0])));
                     number += 1;
                 }
             }
@@ -286,7 +291,7 @@ impl Pages {
                 format!(" WHERE {}", conditions.join(" AND "))
             };
             let order = keyset::order_by(&Typed { types: &types }, &table.key);
-            format!("SELECT {list} FROM {from}{filter} {order} LIMIT ${number}::{integer}")
+            format!("SELECT {list} FROM {from} t{filter} {order} LIMIT ${number}::{integer}")
         };
         let bounds = [part.range.from, part.range.to].into_iter().flatten();
         Ok(Self {

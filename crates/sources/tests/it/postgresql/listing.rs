@@ -95,6 +95,42 @@ async fn keys_of_every_kind_are_paged() {
     database.drop().await;
 }
 
+/// Their texts are in another order than they are.
+#[tokio::test]
+#[ignore = "needs tests/backends/postgresql"]
+async fn keys_that_the_server_sends_as_text_are_read_to_the_end() {
+    let database = Database::new("astext").await;
+    database.run("CREATE EXTENSION citext; CREATE EXTENSION ltree; CREATE DOMAIN folded AS citext; CREATE TYPE pair AS (a int, b text)").await;
+    let keys = [
+        ("int4range", "int4range(n, n + 1)"),
+        ("money", "n::money"),
+        ("citext", "n % 3 || CASE n % 2 WHEN 0 THEN 'a' ELSE 'B' END || n"),
+        ("folded", "n % 3 || CASE n % 2 WHEN 0 THEN 'a' ELSE 'B' END || n"),
+        ("citext[]", "ARRAY[n % 7, n]::text[]"),
+        ("ltree", "('n' || n)::ltree"),
+        ("pg_lsn", "('0/' || to_hex(n))::pg_lsn"),
+        ("xid8", "n::text::xid8"),
+        ("int[]", "ARRAY[n]"),
+        ("pair", "(n, 'b')::pair"),
+    ];
+    for (number, (kind, value)) in keys.iter().enumerate() {
+        database
+            .run(&format!(
+                "CREATE TABLE k_{number}_ (k {kind}, b int, PRIMARY KEY (k, b));
+                 INSERT INTO k_{number}_ SELECT {value}, 1 FROM generate_series(1, 12000) n"
+            ))
+            .await;
+    }
+    let synced = database.all(&[]).await;
+    for (number, (kind, _)) in keys.iter().enumerate() {
+        let prefix = format!("it_astext_public_k_{number}__");
+        let count = synced.documents.keys().filter(|id| id.starts_with(&prefix)).count();
+        assert_eq!(count, 12_000, "{kind}");
+    }
+    assert_eq!(synced.sent, synced.documents.len());
+    database.drop().await;
+}
+
 #[tokio::test]
 #[ignore = "needs tests/backends/postgresql"]
 async fn large_tables_are_read_in_parts() {
