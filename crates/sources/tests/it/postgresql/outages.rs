@@ -193,6 +193,31 @@ async fn a_table_that_is_emptied_is_not_taken_for_one_that_ended() {
     database.drop().await;
 }
 
+/// A statement that waited for a lock sees what was written meanwhile, whatever the account's isolation level.
+#[tokio::test]
+#[ignore = "needs tests/backends/postgresql"]
+async fn the_accounts_isolation_level_does_not_matter() {
+    let database = Database::new("isolation").await;
+    database
+        .run(
+            "CREATE TABLE plain (v int); INSERT INTO plain VALUES (1), (2);
+             DROP ROLE IF EXISTS it_strict; CREATE ROLE it_strict LOGIN PASSWORD 'strict'; GRANT SELECT ON plain TO it_strict;
+             ALTER ROLE it_strict SET default_transaction_isolation = 'serializable'",
+        )
+        .await;
+    database.run("BEGIN; TRUNCATE plain; INSERT INTO plain SELECT * FROM generate_series(1, 5)").await;
+    let commit = async {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        database.run("COMMIT").await;
+    };
+    let source = database.source(&[("username", json!("it_strict")), ("password", json!("strict"))]);
+    let (synced, ()) = tokio::join!(full(source.as_ref(), None), commit);
+    synced.result.as_ref().unwrap();
+    assert_eq!(synced.documents.len(), 5);
+    database.run("DROP OWNED BY it_strict; DROP ROLE it_strict").await;
+    database.drop().await;
+}
+
 #[tokio::test]
 #[ignore = "needs tests/backends/postgresql"]
 async fn a_dropped_table_is_an_incomplete_listing() {
