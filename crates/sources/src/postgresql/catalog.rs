@@ -104,14 +104,25 @@ fn keys(version: u32) -> String {
 }
 
 /// Tables whose files hold the rows of a table or view: itself, its partitions and children, and what a view reads.
-const FENCE: &str = "WITH RECURSIVE r(oid) AS (SELECT $1::pg_catalog.oid UNION SELECT x.oid FROM r CROSS JOIN LATERAL ( \
+const FENCE: &str = "WITH RECURSIVE named(oid) AS (SELECT c.oid FROM pg_catalog.pg_class c \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2), \
+     r(oid) AS (SELECT oid FROM named UNION SELECT x.oid FROM r CROSS JOIN LATERAL ( \
          SELECT h.inhrelid AS oid FROM pg_catalog.pg_inherits h WHERE h.inhparent = r.oid \
          UNION ALL SELECT d.refobjid FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_depend d ON d.objid = w.oid \
              AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
              AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass WHERE w.ev_class = r.oid) x) \
      SELECT COALESCE(pg_catalog.md5(pg_catalog.string_agg( \
          r.oid::pg_catalog.text || ':' || COALESCE(pg_catalog.pg_relation_filenode(r.oid), 0)::pg_catalog.text, ',' \
-         ORDER BY r.oid)), '') FROM r";
+         ORDER BY r.oid)), ''), COALESCE((SELECT oid FROM named), 0::pg_catalog.oid) FROM r";
+
+/// Which table has a name, and where its rows are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Fence {
+    /// The table's number; 0: there is none of that name.
+    pub oid: u32,
+    /// Stands for the files.
+    files: String,
+}
 
 /// The tables to read.
 pub(super) async fn tables(
@@ -260,8 +271,10 @@ fn is_bound_again(oid: u32) -> bool {
 }
 
 /// Names the files that hold a table's rows. A table that is rewritten or emptied gets new ones, and seems empty to a snapshot
-/// that is older: its rows must be read again then. (Manual, "Caveats" of chapter "Concurrency Control".)
-pub(super) async fn fence(session: &Session, oid: u32) -> Result<String, Error> {
-    let rows = session.query(FENCE, &[&oid]).await?;
-    rows.first().map_or_else(|| Ok(String::new()), |row| row.try_get(0))
+/// that is older: its rows must be read again then. (Manual, "Caveats" of chapter "Concurrency Control".) So must those of a table that got
+/// the name of another.
+pub(super) async fn fence(session: &Session, place: &Place, name: &str) -> Result<Fence, Error> {
+    let rows = session.query(FENCE, &[&place.schema, &name]).await?;
+    let Some(row) = rows.first() else { return Ok(Fence::default()) };
+    Ok(Fence { files: row.try_get(0)?, oid: row.try_get(1)? })
 }
