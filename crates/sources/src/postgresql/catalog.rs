@@ -130,7 +130,13 @@ pub(super) async fn tables(
     place: &Place,
     selection: &Selection,
 ) -> Result<Vec<Table>, SourceError> {
-    let listed = readable(session, place).await?;
+    let (listed, hidden) = readable(session, place).await?;
+    if *selection == Selection::All && !hidden.is_empty() {
+        tracing::warn!(
+            "These are left out, and a full sync deletes what documents there are of them: the account may not read {}",
+            names(hidden.iter().map(String::as_str))
+        );
+    }
     // The rows of a partition are its parent's; it is read by itself only if it is named.
     let offered = |table: &&Listed| *selection != Selection::All || !table.partition;
     let existing: Vec<String> =
@@ -143,17 +149,19 @@ pub(super) async fn tables(
 
 /// Every table that may be read, partitions too.
 pub(super) async fn every(session: &Session, place: &Place) -> Result<Vec<Table>, SourceError> {
-    let listed = readable(session, place).await?;
+    let (listed, _) = readable(session, place).await?;
     describe(session, place, listed).await
 }
 
-async fn readable(session: &Session, place: &Place) -> Result<Vec<Listed>, SourceError> {
+/// What may be read, and the names of what may not, without partitions.
+async fn readable(session: &Session, place: &Place) -> Result<(Vec<Listed>, Vec<String>), SourceError> {
     let failed = |error: Error| place.error("list the tables", &error, None);
     let schema = schema(session, place).await?;
     let rows = session.query(&listing(session.version), &[&schema]).await.map_err(failed)?;
-    let mut listed: Vec<Listed> = rows.iter().map(read_table).collect::<Result<_, _>>().map_err(failed)?;
-    listed.retain(|table| table.readable);
-    Ok(listed)
+    let listed: Vec<Listed> = rows.iter().map(read_table).collect::<Result<_, _>>().map_err(failed)?;
+    let (listed, hidden): (Vec<Listed>, Vec<Listed>) = listed.into_iter().partition(|table| table.readable);
+    let hidden = hidden.into_iter().filter(|table| !table.partition).map(|table| table.table.name);
+    Ok((listed, hidden.collect()))
 }
 
 /// The table as it is now; none if there is none of that name any more.

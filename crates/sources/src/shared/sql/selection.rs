@@ -5,6 +5,9 @@ use connectors_sdk::{ErrorKind, SourceError};
 /// Names shown in an error; the rest is counted.
 const NAMED: usize = 20;
 
+/// Advice where nothing may be read.
+const NONE: &str = "There is no table that this account may read: grant it SELECT.";
+
 /// The configuration field `tables`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Selection {
@@ -33,16 +36,23 @@ impl Selection {
         Ok(Self::Named(named))
     }
 
-    /// The tables to read of those that exist; an error names the ones that do not.
+    /// The tables to read of those that exist; an error names the ones that do not. Nothing at all is an error as well: an account
+    /// that lost its permissions would otherwise empty the index.
     pub(crate) fn of(&self, existing: &[String]) -> Result<Vec<String>, SourceError> {
-        let Self::Named(named) = self else { return Ok(existing.to_vec()) };
+        let Self::Named(named) = self else {
+            if existing.is_empty() {
+                let context = "`tables`: there is none, or none that may be read";
+                return Err(SourceError::new(ErrorKind::Config, "find the tables", context).with_hint(NONE));
+            }
+            return Ok(existing.to_vec());
+        };
         let missing: Vec<&str> =
             named.iter().filter(|name| !existing.contains(name)).map(String::as_str).collect();
         if missing.is_empty() {
             return Ok(named.clone());
         }
         let hint = if existing.is_empty() {
-            "There is no table that this account may read: grant it SELECT.".to_owned()
+            NONE.to_owned()
         } else {
             format!("Tables that exist and may be read: {}.", listed(existing.iter().map(String::as_str)))
         };
@@ -72,7 +82,9 @@ mod tests {
         assert_eq!(Selection::parse(&texts(&["*"])).unwrap(), Selection::All);
         assert_eq!(Selection::parse(&texts(&["a", " * "])).unwrap(), Selection::All);
         assert_eq!(Selection::All.of(&texts(&["b", "a"])).unwrap(), ["b", "a"]);
-        assert!(Selection::All.of(&[]).unwrap().is_empty());
+        let error = Selection::All.of(&[]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("grant it SELECT"), "{error}");
     }
 
     #[test]

@@ -200,7 +200,8 @@ async fn mistakes_of_the_configuration_are_named() {
         .run(
             "CREATE TABLE open (id int PRIMARY KEY, secret text); CREATE TABLE closed (id int PRIMARY KEY); INSERT INTO open VALUES (1, 's');
              CREATE SCHEMA hidden; DROP ROLE IF EXISTS it_reader; CREATE ROLE it_reader LOGIN PASSWORD 'read-me-please';
-             GRANT SELECT (id) ON open TO it_reader",
+             GRANT SELECT (id) ON open TO it_reader;
+             CREATE SCHEMA shut; CREATE TABLE shut.closed (id int PRIMARY KEY); GRANT USAGE ON SCHEMA shut TO it_reader",
         )
         .await;
     let reader = [("username", json!("it_reader")), ("password", json!("read-me-please"))];
@@ -218,6 +219,8 @@ async fn mistakes_of_the_configuration_are_named() {
         ),
         (vec![("ssl_enabled", json!(true))], ErrorKind::Config, "`ssl_enabled`"),
         (with(&[("tables", json!("closed"))]), ErrorKind::Config, "closed"),
+        // Nothing that may be read is no empty database.
+        (with(&[("schema", json!("shut"))]), ErrorKind::Config, "grant it SELECT"),
         (
             with(&[("schema", json!("hidden"))]),
             ErrorKind::PermissionDenied,
