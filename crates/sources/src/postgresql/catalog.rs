@@ -27,6 +27,8 @@ pub(super) struct Table {
     pub rows: u64,
     /// Whether all changes of it are in the server's log.
     pub logged: bool,
+    /// Whether policies decide which rows the account sees: they may say something else tomorrow.
+    pub secured: bool,
     /// Whether the log names changed and deleted rows by this key.
     pub identified: bool,
 }
@@ -62,7 +64,7 @@ fn listing(version: u32) -> String {
                 c.relpersistence = 'p', \
                 GREATEST(c.reltuples, 0)::pg_catalog.int8, \
                 c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid), \
-                pg_catalog.has_any_column_privilege(c.oid, 'SELECT') \
+                pg_catalog.has_any_column_privilege(c.oid, 'SELECT'), c.relrowsecurity \
          FROM pg_catalog.pg_class c \
          WHERE c.relnamespace = $1 AND c.relkind IN ('r', 'p', 'f', 'v', 'm') \
          ORDER BY c.relname"
@@ -219,6 +221,7 @@ fn read_table(row: &tokio_postgres::Row) -> Result<Listed, Error> {
             ordered: false,
             rows: row.try_get::<_, i64>(5)?.unsigned_abs(),
             logged: row.try_get(4)?,
+            secured: row.try_get(8)?,
             identified: false,
         },
         partition: row.try_get(3)?,

@@ -61,13 +61,16 @@ impl PostgresqlSource {
     }
 
     /// Everything about the configuration that decides which documents there are.
-    fn settings(&self, rules: Option<&Value>) -> String {
+    pub(super) fn settings(&self, rules: Option<&Value>) -> String {
         let (place, watermark) = (self.place(), &self.configuration.watermark_column);
         // Rules without a query are no rules.
         let rules = rules.filter(|rules| !rules.as_array().is_some_and(Vec::is_empty));
         let rules = rules.filter(|rules| !rules.as_object().is_some_and(Map::is_empty));
-        let settings =
-            format!("{} {} {:?} {watermark:?} {rules:?}", place.database, place.schema, self.selection);
+        // Another account may see other tables and rows.
+        let settings = format!(
+            "{:?} {} {:?} {:?} {:?} {:?} {watermark:?} {rules:?}",
+            place.host, place.port, place.user, place.database, place.schema, self.selection
+        );
         format!("{:016x}", xxhash_rust::xxh3::xxh3_64(settings.as_bytes()))
     }
 
@@ -111,9 +114,10 @@ impl PostgresqlSource {
                     cursor.insert("slot".to_owned(), names.name.into());
                     cursor.insert("lsn".to_owned(), lsn.as_str().into());
                 }
-                let logged = tables
-                    .iter()
-                    .all(|table| table.logged && matches!(table.kind, Kind::Table | Kind::MaterializedView));
+                let logged = tables.iter().all(|table| {
+                    let kind = matches!(table.kind, Kind::Table | Kind::MaterializedView);
+                    kind && table.logged && !table.secured
+                });
                 let settled =
                     (slot || logged) && position::settle(session, self.place(), None, ENDING).await?;
                 if settled && logged {
