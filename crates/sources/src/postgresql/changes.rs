@@ -337,6 +337,10 @@ impl PostgresqlSource {
                     let name = touched.table(table).unwrap_or_default();
                     return Err(unreadable(&format!("the key of the table {name} was altered")));
                 }
+                Change::Garbled { table } => {
+                    let name = touched.table(table).unwrap_or_default();
+                    return Err(unreadable(&format!("a key of the table {name} is not UTF-8")));
+                }
             }
         }
         let sent = touched.finish().await?;

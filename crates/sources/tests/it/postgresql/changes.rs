@@ -120,6 +120,26 @@ async fn changes_are_read_from_the_log() {
 
 #[tokio::test]
 #[ignore = "needs tests/backends/postgresql"]
+async fn a_row_that_many_transactions_changed_takes_no_memory_for_each() {
+    let database = shop("often").await;
+    let source = database.connector(&[]);
+    let (_, cursor) = done(full(source.as_ref(), None).await);
+    database.run("SET synchronous_commit = off").await;
+    database
+        .run("DO $$ BEGIN FOR n IN 1..21000 LOOP UPDATE t SET v = n WHERE a = 1; COMMIT; END LOOP; END $$")
+        .await;
+    // Brings the log to the disk.
+    database.run("SET synchronous_commit = on").await;
+    database.run("UPDATE t SET v = 'last' WHERE a = 1").await;
+    let (changed, _) = done(changes(source.as_ref(), Some(&cursor)).await);
+    assert_eq!(changed.documents["it_often_public_t_1_b\\_1"]["public_t_v"], "last");
+    assert_eq!(changed.sent, 2, "its row was read before the log ended");
+    source.forget().await.unwrap();
+    database.drop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs tests/backends/postgresql"]
 async fn another_account_reads_everything() {
     let database = Database::new("account").await;
     database
