@@ -120,6 +120,32 @@ async fn changes_are_read_from_the_log() {
 
 #[tokio::test]
 #[ignore = "needs tests/backends/postgresql"]
+async fn a_new_table_is_whole() {
+    let database = shop("newtable").await;
+    let source = database.connector(&[]);
+    let (_, cursor) = done(full(source.as_ref(), None).await);
+    database.run("CREATE TABLE later (id int PRIMARY KEY); INSERT INTO later VALUES (1), (2)").await;
+    // What this writes is from before the table is published, and is not in the log.
+    let open = super::client(&database.admin()).await;
+    open.batch_execute("BEGIN; INSERT INTO later VALUES (3)").await.unwrap();
+    let commit = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        open.batch_execute("COMMIT").await.unwrap();
+    };
+    let (first, ()) = tokio::join!(changes(source.as_ref(), Some(&cursor)), commit);
+    let whole = ["it_newtable_public_later_1", "it_newtable_public_later_2", "it_newtable_public_later_3"];
+    assert_eq!(first.ids(), whole);
+    // The job did not complete: the table is published by now, and still new.
+    let (second, cursor) = done(changes(source.as_ref(), Some(&cursor)).await);
+    assert_eq!(second.ids(), whole);
+    let (third, _) = done(changes(source.as_ref(), Some(&cursor)).await);
+    assert_eq!(third.sent, 0);
+    source.forget().await.unwrap();
+    database.drop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs tests/backends/postgresql"]
 async fn a_row_that_many_transactions_changed_takes_no_memory_for_each() {
     let database = shop("often").await;
     let source = database.connector(&[]);
