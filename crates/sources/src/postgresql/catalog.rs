@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use connectors_sdk::{ErrorKind, SourceError};
 use tokio_postgres::Error;
+use tokio_postgres::types::Type;
 
 use super::client::Session;
 use super::error::Place;
-use crate::shared::sql::selection::Selection;
+use super::value::{Cast, Plan};
+use crate::shared::sql::selection::{Selection, listed as names};
 
 /// A table or view.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub(super) struct Table {
     pub rows: u64,
     /// Whether all changes of it are in the server's log.
     pub logged: bool,
+    /// Whether policies decide which rows the account sees: they may say something else tomorrow.
+    pub secured: bool,
     /// Whether the log names changed and deleted rows by this key.
     pub identified: bool,
 }
@@ -60,7 +64,7 @@ fn listing(version: u32) -> String {
                 c.relpersistence = 'p', \
                 GREATEST(c.reltuples, 0)::pg_catalog.int8, \
                 c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid), \
-                pg_catalog.has_any_column_privilege(c.oid, 'SELECT') \
+                pg_catalog.has_any_column_privilege(c.oid, 'SELECT'), c.relrowsecurity \
          FROM pg_catalog.pg_class c \
          WHERE c.relnamespace = $1 AND c.relkind IN ('r', 'p', 'f', 'v', 'm') \
          ORDER BY c.relname"
@@ -73,14 +77,14 @@ const COLUMNS: &str = "SELECT a.attrelid, a.attname::pg_catalog.text, \
      ORDER BY a.attrelid, a.attnum";
 
 /// Primary keys, and unique indexes that hold every row. Then: whether comparing the columns as `>` does is the order
-/// of the index, and tells all rows apart; and whether the log names rows by it (`REPLICA IDENTITY`).
+/// of the index, and tells all rows apart; whether the log names rows by it (`REPLICA IDENTITY`); and the types that are compared.
 fn keys(version: u32) -> String {
     // INCLUDE columns came with version 11, collations that call different texts equal with version 12.
     let columns = if version >= 110_000 { "i.indnkeyatts" } else { "i.indnatts" };
     let exact = if version >= 120_000 { "COALESCE(c.collisdeterministic, true)" } else { "true" };
     format!(
         "SELECT i.indrelid, k.names, k.ordered, CASE t.relreplident WHEN 'd' THEN i.indisprimary WHEN 'f' THEN true \
-                WHEN 'i' THEN i.indisreplident ELSE false END \
+                WHEN 'i' THEN i.indisreplident ELSE false END, k.types \
          FROM pg_catalog.pg_index i \
          JOIN pg_catalog.pg_class t ON t.oid = i.indrelid \
          JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid \
@@ -88,7 +92,9 @@ fn keys(version: u32) -> String {
          CROSS JOIN LATERAL ( \
              SELECT pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY n) AS names, \
                     pg_catalog.bool_and(a.attnotnull) AS whole, \
-                    pg_catalog.bool_and(o.opcdefault AND i.indcollation[n] = a.attcollation AND {exact}) AS ordered \
+                    pg_catalog.array_agg(o.opcintype ORDER BY n) AS types, \
+                    pg_catalog.bool_and(o.opcdefault AND o.opcnamespace = 'pg_catalog'::pg_catalog.regnamespace \
+                        AND i.indcollation[n] = a.attcollation AND {exact}) AS ordered \
              FROM pg_catalog.generate_series(0, {columns} - 1) n \
              JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[n] \
              JOIN pg_catalog.pg_opclass o ON o.oid = i.indclass[n] \
@@ -100,14 +106,25 @@ fn keys(version: u32) -> String {
 }
 
 /// Tables whose files hold the rows of a table or view: itself, its partitions and children, and what a view reads.
-const FENCE: &str = "WITH RECURSIVE r(oid) AS (SELECT $1::pg_catalog.oid UNION SELECT x.oid FROM r CROSS JOIN LATERAL ( \
+const FENCE: &str = "WITH RECURSIVE named(oid) AS (SELECT c.oid FROM pg_catalog.pg_class c \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2), \
+     r(oid) AS (SELECT oid FROM named UNION SELECT x.oid FROM r CROSS JOIN LATERAL ( \
          SELECT h.inhrelid AS oid FROM pg_catalog.pg_inherits h WHERE h.inhparent = r.oid \
          UNION ALL SELECT d.refobjid FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_depend d ON d.objid = w.oid \
              AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
              AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass WHERE w.ev_class = r.oid) x) \
      SELECT COALESCE(pg_catalog.md5(pg_catalog.string_agg( \
          r.oid::pg_catalog.text || ':' || COALESCE(pg_catalog.pg_relation_filenode(r.oid), 0)::pg_catalog.text, ',' \
-         ORDER BY r.oid)), '') FROM r";
+         ORDER BY r.oid)), ''), COALESCE((SELECT oid FROM named), 0::pg_catalog.oid) FROM r";
+
+/// Which table has a name, and where its rows are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Fence {
+    /// The table's number; 0: there is none of that name.
+    pub oid: u32,
+    /// Stands for the files.
+    files: String,
+}
 
 /// The tables to read.
 pub(super) async fn tables(
@@ -115,7 +132,13 @@ pub(super) async fn tables(
     place: &Place,
     selection: &Selection,
 ) -> Result<Vec<Table>, SourceError> {
-    let listed = readable(session, place).await?;
+    let (listed, hidden) = readable(session, place).await?;
+    if *selection == Selection::All && !hidden.is_empty() {
+        tracing::warn!(
+            "These are left out, and a full sync deletes what documents there are of them: the account may not read {}",
+            names(hidden.iter().map(String::as_str))
+        );
+    }
     // The rows of a partition are its parent's; it is read by itself only if it is named.
     let offered = |table: &&Listed| *selection != Selection::All || !table.partition;
     let existing: Vec<String> =
@@ -128,17 +151,19 @@ pub(super) async fn tables(
 
 /// Every table that may be read, partitions too.
 pub(super) async fn every(session: &Session, place: &Place) -> Result<Vec<Table>, SourceError> {
-    let listed = readable(session, place).await?;
+    let (listed, _) = readable(session, place).await?;
     describe(session, place, listed).await
 }
 
-async fn readable(session: &Session, place: &Place) -> Result<Vec<Listed>, SourceError> {
+/// What may be read, and the names of what may not, without partitions.
+async fn readable(session: &Session, place: &Place) -> Result<(Vec<Listed>, Vec<String>), SourceError> {
     let failed = |error: Error| place.error("list the tables", &error, None);
     let schema = schema(session, place).await?;
     let rows = session.query(&listing(session.version), &[&schema]).await.map_err(failed)?;
-    let mut listed: Vec<Listed> = rows.iter().map(read_table).collect::<Result<_, _>>().map_err(failed)?;
-    listed.retain(|table| table.readable);
-    Ok(listed)
+    let listed: Vec<Listed> = rows.iter().map(read_table).collect::<Result<_, _>>().map_err(failed)?;
+    let (listed, hidden): (Vec<Listed>, Vec<Listed>) = listed.into_iter().partition(|table| table.readable);
+    let hidden = hidden.into_iter().filter(|table| !table.partition).map(|table| table.table.name);
+    Ok((listed, hidden.collect()))
 }
 
 /// The table as it is now; none if there is none of that name any more.
@@ -196,6 +221,7 @@ fn read_table(row: &tokio_postgres::Row) -> Result<Listed, Error> {
             ordered: false,
             rows: row.try_get::<_, i64>(5)?.unsigned_abs(),
             logged: row.try_get(4)?,
+            secured: row.try_get(8)?,
             identified: false,
         },
         partition: row.try_get(3)?,
@@ -223,7 +249,8 @@ async fn fill_in(session: &Session, tables: &mut [Listed]) -> Result<(), Error> 
     }
     let mut keys_of: HashMap<u32, (Vec<String>, bool, bool)> = HashMap::new();
     for row in session.query(&keys(session.version), &[&oids]).await? {
-        keys_of.entry(row.try_get(0)?).or_insert((row.try_get(1)?, row.try_get(2)?, row.try_get(3)?));
+        let ordered = row.try_get(2)? && row.try_get::<_, Vec<u32>>(4)?.into_iter().all(is_bound_again);
+        keys_of.entry(row.try_get(0)?).or_insert((row.try_get(1)?, ordered, row.try_get(3)?));
     }
     for Listed { table, parent, .. } in tables {
         let (readable, hidden) = columns.remove(&table.oid).unwrap_or_default();
@@ -245,9 +272,20 @@ async fn fill_in(session: &Session, tables: &mut [Listed]) -> Result<(), Error> 
     Ok(())
 }
 
+/// Whether values of the type that an index compares come as they are and can be bound again.
+fn is_bound_again(oid: u32) -> bool {
+    match Type::from_oid(oid) {
+        Some(Type::ANYENUM) => true,
+        Some(of) => Plan::of(&of).cast == Cast::None,
+        None => false,
+    }
+}
+
 /// Names the files that hold a table's rows. A table that is rewritten or emptied gets new ones, and seems empty to a snapshot
-/// that is older: its rows must be read again then. (Manual, "Caveats" of chapter "Concurrency Control".)
-pub(super) async fn fence(session: &Session, oid: u32) -> Result<String, Error> {
-    let rows = session.query(FENCE, &[&oid]).await?;
-    rows.first().map_or_else(|| Ok(String::new()), |row| row.try_get(0))
+/// that is older: its rows must be read again then. (Manual, "Caveats" of chapter "Concurrency Control".) So must those of a table that got
+/// the name of another.
+pub(super) async fn fence(session: &Session, place: &Place, name: &str) -> Result<Fence, Error> {
+    let rows = session.query(FENCE, &[&place.schema, &name]).await?;
+    let Some(row) = rows.first() else { return Ok(Fence::default()) };
+    Ok(Fence { files: row.try_get(0)?, oid: row.try_get(1)? })
 }

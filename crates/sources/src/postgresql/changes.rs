@@ -31,6 +31,9 @@ use super::rules::Custom;
 /// How long transactions that are ending are waited for before a full sync takes its snapshot.
 const ENDING: Duration = Duration::from_secs(2);
 
+/// How long open transactions may take to end before a table that is new is read.
+const OPEN: Duration = Duration::from_mins(1);
+
 /// What the last sync left. The service keeps it, and others can write it: every part may be missing.
 struct Cursor<'a>(Option<&'a Value>);
 
@@ -41,6 +44,12 @@ impl Cursor<'_> {
 
     fn watermarks(&self) -> Option<&Map<String, Value>> {
         self.0?.get("watermarks")?.as_object()
+    }
+
+    /// Whether the table was read, and its changes were published, when the last sync ended.
+    fn has_table(&self, oid: u32) -> bool {
+        let tables = self.0.and_then(|cursor| cursor.get("tables")?.as_array());
+        tables.is_some_and(|tables| tables.iter().any(|known| known.as_u64() == Some(oid.into())))
     }
 }
 
@@ -61,13 +70,16 @@ impl PostgresqlSource {
     }
 
     /// Everything about the configuration that decides which documents there are.
-    fn settings(&self, rules: Option<&Value>) -> String {
+    pub(super) fn settings(&self, rules: Option<&Value>) -> String {
         let (place, watermark) = (self.place(), &self.configuration.watermark_column);
         // Rules without a query are no rules.
         let rules = rules.filter(|rules| !rules.as_array().is_some_and(Vec::is_empty));
         let rules = rules.filter(|rules| !rules.as_object().is_some_and(Map::is_empty));
-        let settings =
-            format!("{} {} {:?} {watermark:?} {rules:?}", place.database, place.schema, self.selection);
+        // Another account may see other tables and rows.
+        let settings = format!(
+            "{:?} {} {:?} {:?} {:?} {:?} {watermark:?} {rules:?}",
+            place.host, place.port, place.user, place.database, place.schema, self.selection
+        );
         format!("{:016x}", xxhash_rust::xxh3::xxh3_64(settings.as_bytes()))
     }
 
@@ -110,10 +122,13 @@ impl PostgresqlSource {
                 if slot && let (Some(names), Some(lsn)) = (self.names(), &position.flushed) {
                     cursor.insert("slot".to_owned(), names.name.into());
                     cursor.insert("lsn".to_owned(), lsn.as_str().into());
+                    let (covered, _) = slot::covered(session.version, &tables);
+                    cursor.insert("tables".to_owned(), numbers(&covered));
                 }
-                let logged = tables
-                    .iter()
-                    .all(|table| table.logged && matches!(table.kind, Kind::Table | Kind::MaterializedView));
+                let logged = tables.iter().all(|table| {
+                    let kind = matches!(table.kind, Kind::Table | Kind::MaterializedView);
+                    kind && table.logged && !table.secured
+                });
                 let settled =
                     (slot || logged) && position::settle(session, self.place(), None, ENDING).await?;
                 if settled && logged {
@@ -268,6 +283,21 @@ impl PostgresqlSource {
         let Some(added) = names.publish(session, &covered).await.map_err(Cannot::into_error)? else {
             return Err(lost(&format!("the publication {} did not exist any more", names.name)));
         };
+        // The log has no changes of tables from before they were published, and a sync that published some may not have completed.
+        let new: Vec<&Table> = covered
+            .iter()
+            .filter(|table| added.contains(&table.name) || !cursor.has_table(table.oid))
+            .copied()
+            .collect();
+        // What is written by transactions that began before is not in the log either: it is read with the table.
+        if !new.is_empty() && !position::settle(session, self.place(), None, OPEN).await? {
+            return Err(SourceError::new(
+                ErrorKind::Unavailable,
+                "read new tables",
+                format!("a transaction of another session has been open for {} s", OPEN.as_secs()),
+            )
+            .with_hint("End it (see pg_stat_activity.xact_start); the next sync tries again."));
+        }
         let now = position::now(session, self.place()).await?;
         if position::system_id(cursor.text("system")) != position::system_id(now.system.as_deref()) {
             return Err(lost("it is of another server"));
@@ -278,16 +308,16 @@ impl PostgresqlSource {
         let mut cursor = self.cursor(rules, &now);
         cursor.insert("slot".to_owned(), names.name.as_str().into());
         cursor.insert("lsn".to_owned(), until.as_str().into());
-        // The log has no changes of tables from before they were published.
+        cursor.insert("tables".to_owned(), numbers(&covered));
         let reader = self.reader(sink);
-        let mut new = Vec::new();
-        for table in covered.iter().filter(|table| added.contains(&table.name)) {
+        let mut work = Vec::new();
+        for table in new {
             tracing::info!("{}: is new, and sent whole", table.name);
-            new.extend(Work::of_table(&self.server, session, (*table).clone()).await?);
+            work.extend(Work::of_table(&self.server, session, table.clone()).await?);
         }
         let tables = covered.into_iter().map(|table| (table.oid, table.clone())).collect();
         self.follow(session, &names.name, until, tables, &reader).await?;
-        reader.read(new).await?;
+        reader.read(work).await?;
         sink.send(Message::Checkpoint(Value::Object(cursor))).await
     }
 
@@ -333,6 +363,10 @@ impl PostgresqlSource {
                     let name = touched.table(table).unwrap_or_default();
                     return Err(unreadable(&format!("the key of the table {name} was altered")));
                 }
+                Change::Garbled { table } => {
+                    let name = touched.table(table).unwrap_or_default();
+                    return Err(unreadable(&format!("a key of the table {name} is not UTF-8")));
+                }
             }
         }
         let sent = touched.finish().await?;
@@ -354,6 +388,11 @@ impl PostgresqlSource {
         names.drop_slot(&session).await?;
         names.drop_publication(&session).await
     }
+}
+
+/// Tables in a cursor.
+fn numbers(tables: &[&Table]) -> Value {
+    tables.iter().map(|table| table.oid).collect()
 }
 
 /// The position is of no use any more.

@@ -33,10 +33,11 @@ const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_mins(1), Duration::
 /// How long a query that nobody waits for is asked to stop.
 const CANCEL: Duration = Duration::from_secs(5);
 
-/// What a new connection is told. Dates, intervals and floating-point numbers that the server sends as text are then the same
+/// What a new connection is told. With another isolation level, a statement that waited for a lock would see the tables as they were
+/// before it, and a standby would refuse the strictest one. Dates, intervals and floating-point numbers that the server sends as text are then the same
 /// whatever its configuration.
-const SETTINGS: &str = "SET default_transaction_read_only = on; SET extra_float_digits = 3; SET DateStyle = 'ISO, YMD'; \
-     SET IntervalStyle = 'iso_8601'; SET TimeZone = 'UTC'; SET bytea_output = 'hex'; SET client_min_messages = 'warning'";
+const SETTINGS: &str = "SET default_transaction_read_only = on; SET default_transaction_isolation = 'read committed'; \
+     SET extra_float_digits = 3; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'iso_8601'; SET TimeZone = 'UTC'; SET bytea_output = 'hex'; SET client_min_messages = 'warning'";
 
 /// Queries may name tables of the configured schema without it. Some of the time limits exist in newer versions only.
 const SESSION: &str = "SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \
@@ -286,7 +287,8 @@ impl<'a> FromSql<'a> for Raw<'a> {
     }
 }
 
-/// PostgreSQL's SQL, with the types of the placeholders: the server would have to guess them otherwise.
+/// PostgreSQL's SQL, with the types of the placeholders: the server would have to guess them otherwise. Columns are those of a table
+/// with the alias `t`: a bare name in `ORDER BY` would be that of an output column, which may be cast.
 pub(super) struct Typed<'a> {
     /// Quoted names, one for each placeholder.
     pub types: &'a [String],
@@ -294,7 +296,7 @@ pub(super) struct Typed<'a> {
 
 impl Dialect for Typed<'_> {
     fn quote(&self, name: &str) -> String {
-        quoted(name)
+        format!("t.{}", quoted(name))
     }
 
     fn placeholder(&self, number: usize) -> String {

@@ -106,11 +106,16 @@ impl Shape {
         self.key.iter().map(|column| self.columns[*column].type_name.clone()).collect()
     }
 
-    /// The values of the key, to be bound again.
+    /// Whether the key's values come as they are: what the server makes of a value is no value of the column.
+    pub(super) fn key_needs_no_cast(&self) -> bool {
+        self.key.iter().all(|column| self.columns[*column].plan.cast == Cast::None)
+    }
+
+    /// The values of a key that needs no cast, to be bound again.
     pub(super) fn key_of(&self, row: &Row) -> Result<Vec<Bound>, SourceError> {
         let bound = |column: &usize| {
             let bytes = self.raw(row, *column)?.unwrap_or_default().to_vec();
-            Ok(Bound { bytes, text: self.columns[*column].plan.cast != Cast::None })
+            Ok(Bound { bytes, text: false })
         };
         self.key.iter().map(bound).collect()
     }

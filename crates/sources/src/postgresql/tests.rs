@@ -100,6 +100,24 @@ fn what_cannot_work_is_refused_by_name() {
 }
 
 #[test]
+fn a_position_is_of_one_server_account_and_selection() {
+    let settings = |key: &str, value: Value| source(&[(key, value)]).unwrap().settings(None);
+    let before = source(&[]).unwrap().settings(None);
+    assert_eq!(before, settings("password", json!("another")));
+    for (key, value) in [
+        ("host", json!("other.example")),
+        ("port", json!(5433)),
+        ("username", json!("other")),
+        ("database", json!("other")),
+        ("schema", json!("other")),
+        ("tables", json!("t")),
+        ("watermark_column", json!("at")),
+    ] {
+        assert_ne!(before, settings(key, value), "{key}");
+    }
+}
+
+#[test]
 fn no_secret_is_printed() {
     let source = source(&[]).unwrap();
     let text = format!("{source:?}");

@@ -20,6 +20,8 @@ pub(super) enum Change {
     Truncate { tables: Vec<u32> },
     /// The table's key has columns that the row has not: they were renamed or added.
     Unnamed { table: u32 },
+    /// A key is not UTF-8: the row cannot be asked for.
+    Garbled { table: u32 },
     /// Nothing about rows.
     Nothing,
 }
@@ -80,7 +82,7 @@ impl Decoder {
                 if let Some(old) = rows.first() {
                     for (new, old) in new.iter_mut().zip(old) {
                         if *new == Field::Unchanged {
-                            *new = old.clone();
+                            *new = *old;
                         }
                     }
                 }
@@ -108,7 +110,7 @@ impl Decoder {
         })
     }
 
-    fn rows(&self, table: u32, rows: &[Vec<Field>]) -> Result<Change, Malformed> {
+    fn rows(&self, table: u32, rows: &[Vec<Field<'_>>]) -> Result<Change, Malformed> {
         let relation = self.relations.get(&table).ok_or(Malformed)?;
         let Some(key) = self.keys.get(&table) else { return Ok(Change::Nothing) };
         let mut keys: Vec<Key> = Vec::new();
@@ -116,12 +118,16 @@ impl Decoder {
             let value = |column: &String| {
                 let index = relation.columns.iter().position(|name| name == column)?;
                 match row.get(index)? {
-                    Field::Text(text) => Some(text.clone()),
+                    Field::Text(text) => Some(*text),
                     Field::Null | Field::Unchanged => None,
                 }
             };
-            let Some(key) = key.iter().map(value).collect::<Option<Key>>() else {
+            let Some(key) = key.iter().map(value).collect::<Option<Vec<&[u8]>>>() else {
                 return Ok(Change::Unnamed { table });
+            };
+            let text = |bytes: &[u8]| std::str::from_utf8(bytes).map(str::to_owned);
+            let Ok(key) = key.into_iter().map(text).collect::<Result<Key, _>>() else {
+                return Ok(Change::Garbled { table });
             };
             if !keys.contains(&key) {
                 keys.push(key);
@@ -131,12 +137,12 @@ impl Decoder {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Field {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field<'a> {
     Null,
     /// It did not change and is stored apart (TOAST).
     Unchanged,
-    Text(String),
+    Text(&'a [u8]),
 }
 
 fn relation(message: &mut Reader<'_>) -> Result<Relation, Malformed> {
@@ -154,7 +160,7 @@ fn relation(message: &mut Reader<'_>) -> Result<Relation, Malformed> {
     Ok(Relation { columns })
 }
 
-fn tuple(message: &mut Reader<'_>) -> Result<Vec<Field>, Malformed> {
+fn tuple<'a>(message: &mut Reader<'a>) -> Result<Vec<Field<'a>>, Malformed> {
     let mut fields = Vec::new();
     for _ in 0..message.u16()? {
         fields.push(match message.byte()? {
@@ -162,7 +168,7 @@ fn tuple(message: &mut Reader<'_>) -> Result<Vec<Field>, Malformed> {
             b'u' => Field::Unchanged,
             b't' => {
                 let length = usize::try_from(message.u32()?).map_err(|_| Malformed)?;
-                Field::Text(String::from_utf8_lossy(message.take(length)?).into_owned())
+                Field::Text(message.take(length)?)
             }
             _ => return Err(Malformed),
         });
@@ -282,6 +288,10 @@ mod tests {
         assert_eq!(decoder.message(&delete), Ok(rows(&[["k", "1"]])));
         let without_value = message(b"I\0\0\0\x07", &[(b"N", row(["1", "x", "~"]))]);
         assert_eq!(decoder.message(&without_value), Ok(Change::Unnamed { table: 7 }));
+        let mut garbled = insert.clone();
+        let at = garbled.windows(2).position(|pair| pair == "ü".as_bytes()).unwrap();
+        garbled[at] = b'x';
+        assert_eq!(decoder.message(&garbled), Ok(Change::Garbled { table: 7 }));
         let of_no_interest = message(b"D\0\0\0\x08", &[(b"K", row(["1", "~", "k"]))]);
         assert_eq!(decoder.message(&of_no_interest), Ok(Change::Nothing));
     }

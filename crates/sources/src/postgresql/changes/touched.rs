@@ -14,7 +14,7 @@ use crate::postgresql::document::Shape;
 use crate::postgresql::error::{Failure, Place, quoted};
 use crate::postgresql::read::Batch;
 
-/// Keys that are collected before their rows are read.
+/// Keys, or transactions, that are collected before their rows are read.
 const COLLECTED: usize = 20_000;
 /// Rows read by one statement.
 const ROWS: usize = 1000;
@@ -86,7 +86,9 @@ impl<'a> Touched<'a> {
                 self.collected += 1;
             }
         }
-        if self.collected < COLLECTED { Ok(()) } else { self.flush().await }
+        // One row may have changed in any number of transactions.
+        let full = self.collected >= COLLECTED || self.transactions.len() >= COLLECTED;
+        if full { self.flush().await } else { Ok(()) }
     }
 
     /// Sends what is left, and answers how much it was in all.

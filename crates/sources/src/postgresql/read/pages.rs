@@ -6,7 +6,7 @@ use connectors_sdk::{ErrorKind, SourceError};
 use tokio_postgres::{Error, Statement};
 
 use super::{Batch, Reader, Seat, Stop, is_cut, pause};
-use crate::postgresql::catalog::{self, Kind, Table};
+use crate::postgresql::catalog::{self, Fence, Kind, Table};
 use crate::postgresql::client::{Bound, Session, Typed};
 use crate::postgresql::document::Shape;
 use crate::postgresql::error::{Failure, Place, quoted};
@@ -25,8 +25,8 @@ pub(in crate::postgresql) struct Part {
     pub range: KeyRange,
     /// Name for the log and for the sync engine.
     pub label: String,
-    /// The table's files before the snapshot was taken.
-    pub fence: String,
+    /// Which table it was, and its files, before the snapshot was taken.
+    pub fence: Fence,
 }
 
 /// The parts of a table with a key. They are found before the snapshot is taken: the first and the last part are open.
@@ -35,7 +35,7 @@ pub(in crate::postgresql) async fn parts(
     place: &Place,
     table: Table,
 ) -> Result<Vec<Part>, Error> {
-    let fence = catalog::fence(session, table.oid).await?;
+    let fence = catalog::fence(session, place, &table.name).await?;
     let mut rows = table.rows;
     if rows == 0 && table.kind == Kind::Table {
         let size =
@@ -83,6 +83,8 @@ async fn bounds(session: &Session, place: &Place, table: &Table) -> Result<Optio
 #[derive(Default)]
 struct Progress {
     table: Option<Table>,
+    /// Which table it was when it was begun anew.
+    fence: Option<Fence>,
     /// The last key that was handed over, and the types of its columns.
     after: Option<(Vec<Bound>, Vec<String>)>,
     rows: u64,
@@ -92,6 +94,8 @@ struct Progress {
     fresh: bool,
     /// Whether the shared snapshot was found to be lost.
     alone: bool,
+    /// Whether a page was read from the shared snapshot.
+    shared: bool,
 }
 
 impl Reader {
@@ -103,20 +107,26 @@ impl Reader {
                 Ok(true) => return Ok(progress.rows),
                 Ok(false) => {
                     tracing::info!(
-                        "{}: the table was emptied or rewritten by its owner while it was read: it is read again",
+                        "{}: the table was emptied, rewritten or replaced by its owner while it was read: it is read again",
                         part.label
                     );
                     progress = Progress { fresh: true, ..Progress::default() };
-                    continue;
+                    match self.as_it_is_now(seat, part, &mut progress).await {
+                        Ok(()) => continue,
+                        Err(error) => error,
+                    }
                 }
+                Err(error) => error,
+            };
+            let error = match error {
                 // An error of the connection that came while it was made.
-                Err(Stop::Source(error)) => {
+                Stop::Source(error) => {
                     seat.0 = None;
                     progress.failures += 1;
                     pause(progress.failures, self.retries, &part.label, error).await?;
                     continue;
                 }
-                Err(Stop::Driver(error)) => error,
+                Stop::Driver(error) => error,
             };
             // Whatever state the connection is in, it is not used again.
             seat.0 = None;
@@ -149,7 +159,17 @@ impl Reader {
         }
     }
 
-    /// Reads the pages that are missing. `false`: the table's rows moved to other files, and an older snapshot does not see them.
+    /// Looks which table has the name now, and what it is like.
+    async fn as_it_is_now(&self, seat: &mut Seat, part: &Part, progress: &mut Progress) -> Result<(), Stop> {
+        let place = &self.server.place;
+        let session = seat.session(&self.server).await?;
+        progress.fence = Some(catalog::fence(session, place, &part.table.name).await?);
+        progress.table = catalog::again(session, place, &part.table.name).await?;
+        Ok(())
+    }
+
+    /// Reads the pages that are missing. `false`: the table's rows moved to other files, and an older snapshot does not see them; or
+    /// it is another table by now.
     async fn pages(&self, seat: &mut Seat, part: &Part, progress: &mut Progress) -> Result<bool, Stop> {
         let session = seat.session(&self.server).await?;
         let table = progress.table.as_ref().unwrap_or(&part.table);
@@ -158,16 +178,17 @@ impl Reader {
             // The key is of another type now: its order may be another one, too.
             progress.after = None;
         }
-        let mut shared = !progress.fresh && self.lock().is_some();
         loop {
             let rows = self.page(session, part, &pages, progress).await?;
             progress.failures = 0;
-            shared &= self.lock().is_some();
             if rows < self.page {
                 break;
             }
         }
-        Ok(!shared || catalog::fence(session, part.table.oid).await? == part.fence)
+        let before = progress.fence.as_ref().unwrap_or(&part.fence);
+        let now = catalog::fence(session, &self.server.place, &part.table.name).await?;
+        // Pages without the snapshot see every row of the table wherever it is.
+        Ok(if progress.shared { now == *before } else { now.oid == before.oid })
     }
 
     /// Reads one page. Answers how many rows it has.
@@ -181,6 +202,7 @@ impl Reader {
         let begun = Instant::now();
         let mut waited = Duration::ZERO;
         let snapshot = if progress.fresh { None } else { self.lock().clone() };
+        progress.shared |= snapshot.is_some();
         session
             .run(&match snapshot {
                 Some(id) => format!(
@@ -243,19 +265,24 @@ struct Pages {
 impl Pages {
     async fn new(reader: &Reader, session: &Session, part: &Part, table: &Table) -> Result<Self, Stop> {
         let place = &reader.server.place;
-        if table.key.is_empty() || !table.ordered {
-            return Err(SourceError::new(
+        let altered = || {
+            SourceError::new(
                 ErrorKind::Incomplete,
                 "read the table",
-                format!("{}: its key was dropped while it was read", table.name),
+                format!("{}: its key was dropped or altered while it was read", table.name),
             )
-            .into());
+        };
+        if table.key.is_empty() || !table.ordered {
+            return Err(altered().into());
         }
         let from = format!("{}.{}", quoted(&place.schema), quoted(&table.name));
-        let names: Vec<String> = table.columns.iter().map(|name| quoted(name)).collect();
+        let names: Vec<String> = table.columns.iter().map(|name| format!("t.{}", quoted(name))).collect();
         // The server tells the columns' types.
-        let probe = session.prepare(&format!("SELECT {} FROM {from}", names.join(", "))).await?;
+        let probe = session.prepare(&format!("SELECT {} FROM {from} t", names.join(", "))).await?;
         let shape = Shape::of_table(place, &table.name, probe.columns(), &table.key);
+        if !shape.key_needs_no_cast() {
+            return Err(altered().into());
+        }
         if part.range.from.is_none() {
             for name in shape.clashes() {
                 tracing::warn!(
@@ -276,7 +303,7 @@ impl Pages {
             }
             for (bound, operator) in [(part.range.from, ">="), (part.range.to, "<")] {
                 if bound.is_some() {
-                    conditions.push(format!("{} {operator} ${number}::{integer}", quoted(&table.key[0])));
+                    conditions.push(format!("t.{} {operator} ${number}::{integer}", quoted(&table.key[0])));
                     number += 1;
                 }
             }
@@ -286,7 +313,7 @@ impl Pages {
                 format!(" WHERE {}", conditions.join(" AND "))
             };
             let order = keyset::order_by(&Typed { types: &types }, &table.key);
-            format!("SELECT {list} FROM {from}{filter} {order} LIMIT ${number}::{integer}")
+            format!("SELECT {list} FROM {from} t{filter} {order} LIMIT ${number}::{integer}")
         };
         let bounds = [part.range.from, part.range.to].into_iter().flatten();
         Ok(Self {

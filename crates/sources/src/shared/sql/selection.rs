@@ -5,6 +5,9 @@ use connectors_sdk::{ErrorKind, SourceError};
 /// Names shown in an error; the rest is counted.
 const NAMED: usize = 20;
 
+/// Advice where nothing may be read.
+const NONE: &str = "There is no table that this account may read: grant it SELECT.";
+
 /// The configuration field `tables`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Selection {
@@ -41,17 +44,13 @@ impl Selection {
         }
     }
 
-    /// The tables to read of those that exist and may be read; an error names the ones that do not. None at all is an error too:
-    /// an account that lost its privileges must not empty an index.
+    /// The tables to read of those that exist; an error names the ones that do not. Nothing at all is an error as well: an account
+    /// that lost its permissions would otherwise empty the index.
     pub(crate) fn of(&self, existing: &[String]) -> Result<Vec<String>, SourceError> {
         let Self::Named(named) = self else {
             if existing.is_empty() {
-                return Err(SourceError::new(
-                    ErrorKind::Config,
-                    "find the tables",
-                    "`tables` is *, and there is no table that this account may read",
-                )
-                .with_hint("Grant the account SELECT on the tables, or create one. Nothing was deleted."));
+                let context = "`tables`: there is none, or none that may be read";
+                return Err(SourceError::new(ErrorKind::Config, "find the tables", context).with_hint(NONE));
             }
             return Ok(existing.to_vec());
         };
@@ -61,7 +60,7 @@ impl Selection {
             return Ok(named.clone());
         }
         let hint = if existing.is_empty() {
-            "There is no table that this account may read: grant it SELECT.".to_owned()
+            NONE.to_owned()
         } else {
             format!("Tables that exist and may be read: {}.", listed(existing.iter().map(String::as_str)))
         };
@@ -93,7 +92,7 @@ mod tests {
         assert_eq!(Selection::All.of(&texts(&["b", "a"])).unwrap(), ["b", "a"]);
         let error = Selection::All.of(&[]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.to_string().contains("SELECT"), "{error}");
+        assert!(error.to_string().contains("grant it SELECT"), "{error}");
     }
 
     #[test]

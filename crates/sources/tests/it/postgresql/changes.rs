@@ -120,6 +120,76 @@ async fn changes_are_read_from_the_log() {
 
 #[tokio::test]
 #[ignore = "needs tests/backends/postgresql"]
+async fn a_new_table_is_whole() {
+    let database = shop("newtable").await;
+    let source = database.connector(&[]);
+    let (_, cursor) = done(full(source.as_ref(), None).await);
+    database.run("CREATE TABLE later (id int PRIMARY KEY); INSERT INTO later VALUES (1), (2)").await;
+    // What this writes is from before the table is published, and is not in the log.
+    let open = super::client(&database.admin()).await;
+    open.batch_execute("BEGIN; INSERT INTO later VALUES (3)").await.unwrap();
+    let commit = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        open.batch_execute("COMMIT").await.unwrap();
+    };
+    let (first, ()) = tokio::join!(changes(source.as_ref(), Some(&cursor)), commit);
+    let whole = ["it_newtable_public_later_1", "it_newtable_public_later_2", "it_newtable_public_later_3"];
+    assert_eq!(first.ids(), whole);
+    // The job did not complete: the table is published by now, and still new.
+    let (second, cursor) = done(changes(source.as_ref(), Some(&cursor)).await);
+    assert_eq!(second.ids(), whole);
+    let (third, _) = done(changes(source.as_ref(), Some(&cursor)).await);
+    assert_eq!(third.sent, 0);
+    source.forget().await.unwrap();
+    database.drop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs tests/backends/postgresql"]
+async fn a_row_that_many_transactions_changed_takes_no_memory_for_each() {
+    let database = shop("often").await;
+    let source = database.connector(&[]);
+    let (_, cursor) = done(full(source.as_ref(), None).await);
+    database.run("SET synchronous_commit = off").await;
+    database
+        .run("DO $$ BEGIN FOR n IN 1..21000 LOOP UPDATE t SET v = n WHERE a = 1; COMMIT; END LOOP; END $$")
+        .await;
+    // Brings the log to the disk.
+    database.run("SET synchronous_commit = on").await;
+    database.run("UPDATE t SET v = 'last' WHERE a = 1").await;
+    let (changed, _) = done(changes(source.as_ref(), Some(&cursor)).await);
+    assert_eq!(changed.documents["it_often_public_t_1_b\\_1"]["public_t_v"], "last");
+    assert_eq!(changed.sent, 2, "its row was read before the log ended");
+    source.forget().await.unwrap();
+    database.drop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs tests/backends/postgresql"]
+async fn another_account_reads_everything() {
+    let database = Database::new("account").await;
+    database
+        .run(
+            "CREATE TABLE t (id int PRIMARY KEY, owner text); INSERT INTO t VALUES (1, 'it_account'), (2, 'elastic');
+             ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON t USING (owner = current_user);
+             DROP ROLE IF EXISTS it_account; CREATE ROLE it_account LOGIN SUPERUSER PASSWORD 'account'",
+        )
+        .await;
+    let source = database.connector(&[]);
+    let (all, cursor) = done(full(source.as_ref(), None).await);
+    assert_eq!(all.sent, 2);
+    // A policy may show other rows without anything being written.
+    assert!(cursor.get("wal").is_none(), "{cursor}");
+    let other = database.connector(&[("username", json!("it_account")), ("password", json!("account"))]);
+    let (again, _) = done(changes(other.as_ref(), Some(&cursor)).await);
+    assert_eq!(again.sent, 2);
+    source.forget().await.unwrap();
+    database.run("DROP OWNED BY it_account; DROP ROLE it_account").await;
+    database.drop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs tests/backends/postgresql"]
 async fn values_stored_apart_and_many_changes_arrive() {
     let database = Database::new("toast").await;
     database

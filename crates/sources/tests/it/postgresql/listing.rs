@@ -95,6 +95,42 @@ async fn keys_of_every_kind_are_paged() {
     database.drop().await;
 }
 
+/// Their texts are in another order than they are.
+#[tokio::test]
+#[ignore = "needs tests/backends/postgresql"]
+async fn keys_that_the_server_sends_as_text_are_read_to_the_end() {
+    let database = Database::new("astext").await;
+    database.run("CREATE EXTENSION citext; CREATE EXTENSION ltree; CREATE DOMAIN folded AS citext; CREATE TYPE pair AS (a int, b text)").await;
+    let keys = [
+        ("int4range", "int4range(n, n + 1)"),
+        ("money", "n::money"),
+        ("citext", "n % 3 || CASE n % 2 WHEN 0 THEN 'a' ELSE 'B' END || n"),
+        ("folded", "n % 3 || CASE n % 2 WHEN 0 THEN 'a' ELSE 'B' END || n"),
+        ("citext[]", "ARRAY[n % 7, n]::text[]"),
+        ("ltree", "('n' || n)::ltree"),
+        ("pg_lsn", "('0/' || to_hex(n))::pg_lsn"),
+        ("xid8", "n::text::xid8"),
+        ("int[]", "ARRAY[n]"),
+        ("pair", "(n, 'b')::pair"),
+    ];
+    for (number, (kind, value)) in keys.iter().enumerate() {
+        database
+            .run(&format!(
+                "CREATE TABLE k_{number}_ (k {kind}, b int, PRIMARY KEY (k, b));
+                 INSERT INTO k_{number}_ SELECT {value}, 1 FROM generate_series(1, 12000) n"
+            ))
+            .await;
+    }
+    let synced = database.all(&[]).await;
+    for (number, (kind, _)) in keys.iter().enumerate() {
+        let prefix = format!("it_astext_public_k_{number}__");
+        let count = synced.documents.keys().filter(|id| id.starts_with(&prefix)).count();
+        assert_eq!(count, 12_000, "{kind}");
+    }
+    assert_eq!(synced.sent, synced.documents.len());
+    database.drop().await;
+}
+
 #[tokio::test]
 #[ignore = "needs tests/backends/postgresql"]
 async fn large_tables_are_read_in_parts() {
@@ -164,7 +200,8 @@ async fn mistakes_of_the_configuration_are_named() {
         .run(
             "CREATE TABLE open (id int PRIMARY KEY, secret text); CREATE TABLE closed (id int PRIMARY KEY); INSERT INTO open VALUES (1, 's');
              CREATE SCHEMA hidden; DROP ROLE IF EXISTS it_reader; CREATE ROLE it_reader LOGIN PASSWORD 'read-me-please';
-             GRANT SELECT (id) ON open TO it_reader",
+             GRANT SELECT (id) ON open TO it_reader;
+             CREATE SCHEMA shut; CREATE TABLE shut.closed (id int PRIMARY KEY); GRANT USAGE ON SCHEMA shut TO it_reader",
         )
         .await;
     let reader = [("username", json!("it_reader")), ("password", json!("read-me-please"))];
@@ -182,6 +219,8 @@ async fn mistakes_of_the_configuration_are_named() {
         ),
         (vec![("ssl_enabled", json!(true))], ErrorKind::Config, "`ssl_enabled`"),
         (with(&[("tables", json!("closed"))]), ErrorKind::Config, "closed"),
+        // Nothing that may be read is no empty database.
+        (with(&[("schema", json!("shut"))]), ErrorKind::Config, "grant it SELECT"),
         (
             with(&[("schema", json!("hidden"))]),
             ErrorKind::PermissionDenied,

@@ -195,6 +195,80 @@ async fn a_table_that_is_emptied_is_not_taken_for_one_that_ended() {
 
 #[tokio::test]
 #[ignore = "needs tests/backends/postgresql"]
+async fn a_table_that_another_took_the_name_of_is_read_again() {
+    let database = with_rows("swapped").await;
+    let swap = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        database
+            .run(
+                "CREATE TABLE t_new (id text PRIMARY KEY, more int); INSERT INTO t_new SELECT 'new' || n, 7 FROM generate_series(1, 6000) n;
+                 BEGIN; ALTER TABLE t RENAME TO t_old; ALTER TABLE t_new RENAME TO t; COMMIT",
+            )
+            .await;
+    };
+    let values = [("tables", json!("t"))];
+    let (synced, ()) = tokio::join!(slowly(&database, &values), swap);
+    synced.result.as_ref().unwrap();
+    let new = synced.documents.values().filter(|fields| fields.get("public_t_more") == Some(&json!(7)));
+    assert_eq!(new.count(), 6000);
+    database.drop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs tests/backends/postgresql"]
+async fn a_table_is_not_taken_for_empty_when_the_snapshot_is_lost_meanwhile() {
+    let database = with_rows("alone").await;
+    database
+        .run("CREATE TABLE u (id text PRIMARY KEY, v text); INSERT INTO u SELECT n, repeat('v', 500) FROM generate_series(1, 100000) n")
+        .await;
+    let happen = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        database
+            .run("BEGIN; TRUNCATE t; INSERT INTO t SELECT 'new' || n, 'v' FROM generate_series(1, 6000) n")
+            .await;
+        // A page of `t` waits with the snapshot now; the next one of `u` finds it gone.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+             WHERE datname = 'it_alone' AND state = 'idle in transaction' AND query LIKE '%pg_export_snapshot%'";
+        let ended: i64 = database.client.query_one(end, &[]).await.unwrap().get(0);
+        assert_eq!(ended, 1);
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        database.run("COMMIT").await;
+    };
+    let (synced, ()) = tokio::join!(slowly(&database, &[]), happen);
+    synced.result.as_ref().unwrap();
+    let count = |part: &str| synced.documents.keys().filter(|id| id.contains(part)).count();
+    assert_eq!((count("_t_new"), count("_u_")), (6000, 100_000));
+    database.drop().await;
+}
+
+/// A statement that waited for a lock sees what was written meanwhile, whatever the account's isolation level.
+#[tokio::test]
+#[ignore = "needs tests/backends/postgresql"]
+async fn the_accounts_isolation_level_does_not_matter() {
+    let database = Database::new("isolation").await;
+    database
+        .run(
+            "CREATE TABLE plain (v int); INSERT INTO plain VALUES (1), (2);
+             DROP ROLE IF EXISTS it_strict; CREATE ROLE it_strict LOGIN PASSWORD 'strict'; GRANT SELECT ON plain TO it_strict;
+             ALTER ROLE it_strict SET default_transaction_isolation = 'serializable'",
+        )
+        .await;
+    database.run("BEGIN; TRUNCATE plain; INSERT INTO plain SELECT * FROM generate_series(1, 5)").await;
+    let commit = async {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        database.run("COMMIT").await;
+    };
+    let source = database.source(&[("username", json!("it_strict")), ("password", json!("strict"))]);
+    let (synced, ()) = tokio::join!(full(source.as_ref(), None), commit);
+    synced.result.as_ref().unwrap();
+    assert_eq!(synced.documents.len(), 5);
+    database.run("DROP OWNED BY it_strict; DROP ROLE it_strict").await;
+    database.drop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs tests/backends/postgresql"]
 async fn a_dropped_table_is_an_incomplete_listing() {
     let database = with_rows("dropped").await;
     database.run("CREATE TABLE z (id int PRIMARY KEY); INSERT INTO z VALUES (1)").await;

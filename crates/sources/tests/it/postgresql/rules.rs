@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{Database, full};
 
-async fn shop() -> Database {
-    let database = Database::new("rules").await;
+async fn shop(test: &str) -> Database {
+    let database = Database::new(test).await;
     database
         .run(
             "CREATE TABLE customers (id int PRIMARY KEY, name text); INSERT INTO customers VALUES (1, 'Ann'), (2, 'Bob');
@@ -19,7 +19,7 @@ async fn shop() -> Database {
 #[tokio::test]
 #[ignore = "needs tests/backends/postgresql"]
 async fn both_forms_of_rules_run() {
-    let database = shop().await;
+    let database = shop("rules").await;
     let source = database.source(&[]);
     let rules = json!({"it_rules": {"orders": "SELECT * FROM orders WHERE nr > 10;", "customers": "SELECT name, id FROM public.customers WHERE id = 1"}});
     assert_eq!(source.validate_advanced_rules(&rules).await.unwrap(), []);
@@ -60,13 +60,13 @@ async fn both_forms_of_rules_run() {
 #[tokio::test]
 #[ignore = "needs tests/backends/postgresql"]
 async fn what_is_wrong_with_rules_is_said() {
-    let database = shop().await;
+    let database = shop("misrules").await;
     let source = database.source(&[]);
     let one = |query: &str| json!([{"tables": ["orders"], "query": query}]);
     for (rules, words) in [
         (json!("x"), "must be a list"),
-        (json!({"other": {"orders": "SELECT 1"}}), "the connector's database is it_rules"),
-        (json!({"it_rules": {"absent": "SELECT 1"}}), "absent"),
+        (json!({"other": {"orders": "SELECT 1"}}), "the connector's database is it_misrules"),
+        (json!({"it_misrules": {"absent": "SELECT 1"}}), "absent"),
         (json!([{"tables": ["a", "b"], "query": "SELECT 1"}]), "a, b"),
         (one("SELEC nr FROM orders"), "syntax error at or near \"SELEC\" (at character 1)"),
         (one("SELECT nope FROM orders"), "column \"nope\" does not exist"),
