@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := bin/elastic-ingest bin/connectors
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test ftest ftest-compare e2e scale lint fmt bench bench-pages bench-incremental memory coverage licenses kill-test clean
+.PHONY: help install demo run test ftest ftest-compare e2e scale lint fmt bench bench-pages bench-incremental bench-steady memory coverage licenses kill-test clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | column -t -s '|'
@@ -59,6 +59,9 @@ bench-pages: install ## page N of a table with a million rows costs as much as p
 
 bench-incremental: install ## 100 changes in a million rows: bytes read and seconds (NAME=mysql, postgresql or mongodb)
 	tests/bench/incremental $(NAME)
+
+bench-steady: install ## ten syncs in one process: memory does not grow (NAME=mysql, postgresql or mongodb)
+	tests/bench/steady $(NAME)
 
 memory: ## Peak memory of syncs of 100,000, 1,000,000 and 20,000,000 documents (IDS="…" for others)
 	IDS="$(or $(IDS),100000 1000000 20000000)" CARGO_PROFILE_RELEASE_LTO=off \
