@@ -5,8 +5,9 @@ use mongodb::options::ConnectionString;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::error::Secrets;
-use super::tls::{self, Tls};
+use super::tls::Tls;
 use super::value::{Dates, Decoder};
+use crate::shared::authorities::authorities;
 
 source_configuration! {
     /// Configuration of the `mongodb` source.
@@ -106,7 +107,10 @@ impl Settings {
         let text = format!("{}{login}{}", uri.scheme, uri.rest);
         let parsed = ConnectionString::parse(&text).map_err(|error| uri.unreadable(&error, &secrets))?;
         let tls = if configuration.ssl_enabled {
-            Some(Tls { ca: tls::authorities(&configuration.ssl_ca)?, insecure: configuration.tls_insecure })
+            Some(Tls {
+                ca: authorities(&configuration.ssl_ca)?.map(|authorities| authorities.pem),
+                insecure: configuration.tls_insecure,
+            })
         } else {
             None
         };

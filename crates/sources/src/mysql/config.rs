@@ -1,9 +1,9 @@
 //! Configuration of the `mysql` source.
 
 use connectors_sdk::{SourceError, source_configuration};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use secrecy::SecretString;
+
+use crate::shared::authorities::authorities;
 
 source_configuration! {
     /// Configuration of the `mysql` source.
@@ -73,67 +73,9 @@ impl MysqlConfiguration {
         })
     }
 
-    /// The certificates to trust, as PEM of the usual shape; none: the public authorities.
+    /// The certificates to trust, as PEM; none: the public authorities.
     pub(super) fn certificates(&self) -> Result<Option<String>, SourceError> {
-        let Some(text) = self.ssl_ca.as_deref().filter(|text| !text.trim().is_empty()) else {
-            return Ok(None);
-        };
-        let pem = reflow(text);
-        let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-        match read {
-            Ok(certificates) if !certificates.is_empty() => Ok(Some(pem)),
-            _ => Err(SourceError::configuration("ssl_ca", "holds no certificate in PEM format").with_hint(
-                "Paste the text from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----; line breaks do not matter.",
-            )),
-        }
-    }
-}
-
-/// PEM as its readers want it, whatever a form made of the line breaks (spaces, the two characters `\n`, nothing).
-fn reflow(text: &str) -> String {
-    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-    const END: &str = "-----END CERTIFICATE-----";
-    let mut pem = String::with_capacity(text.len() + 64);
-    for block in text.split(BEGIN).skip(1) {
-        let Some((body, _)) = block.split_once(END) else { continue };
-        let body: Vec<char> =
-            body.replace("\\n", "").chars().filter(|character| !character.is_whitespace()).collect();
-        pem.push_str(BEGIN);
-        pem.push('\n');
-        for line in body.chunks(64) {
-            pem.extend(line);
-            pem.push('\n');
-        }
-        pem.push_str(END);
-        pem.push('\n');
-    }
-    pem
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pem_may_lie_on_one_line() {
-        let body = "A".repeat(70);
-        let expected = format!(
-            "-----BEGIN CERTIFICATE-----\n{}\n{}\n-----END CERTIFICATE-----\n",
-            &body[..64],
-            &body[64..]
-        );
-        for text in [
-            format!("-----BEGIN CERTIFICATE----- {body} -----END CERTIFICATE-----"),
-            format!(
-                "-----BEGIN CERTIFICATE-----\\n{}\\n{}\\n-----END CERTIFICATE-----\\n",
-                &body[..10],
-                &body[10..]
-            ),
-            expected.clone(),
-        ] {
-            assert_eq!(reflow(&text), expected);
-        }
-        assert_eq!(reflow(&expected.repeat(2)), expected.repeat(2));
-        assert_eq!(reflow("no certificate"), "");
+        let authorities = authorities(self.ssl_ca.as_deref().unwrap_or_default())?;
+        Ok(authorities.map(|authorities| authorities.pem))
     }
 }

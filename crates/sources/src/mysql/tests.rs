@@ -70,7 +70,7 @@ fn wrong_settings_are_named() {
         assert!(error.to_string().contains(expected), "{error}");
     }
     let tls = [("ssl_enabled", json!(true)), ("ssl_ca", json!("no certificate"))];
-    assert!(source(&tls).map(drop).unwrap_err().to_string().contains("`ssl_ca` holds no certificate"));
+    assert!(source(&tls).map(drop).unwrap_err().to_string().contains("`ssl_ca` has no certificate"));
     source(&[("ssl_enabled", json!(true))]).map(drop).unwrap();
 }
 

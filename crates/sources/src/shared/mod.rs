@@ -1,4 +1,6 @@
 //! What families of sources share. Nothing in here knows a source.
 
+#[cfg(any(feature = "mongodb", feature = "mysql", feature = "postgresql"))]
+pub(crate) mod authorities;
 #[cfg(any(feature = "mysql", feature = "postgresql"))]
 pub(crate) mod sql;
