@@ -10,7 +10,7 @@ use connectors_protocol::filtering::{BasicRules, RuleMatches};
 use connectors_protocol::indices::access_control_index;
 use connectors_protocol::pipeline::Pipeline;
 use connectors_protocol::sync_job::JobType;
-use connectors_sdk::{Inbox, Message, Sink, SourceError};
+use connectors_sdk::{Inbox, Message, Sink, SinkLimits, SourceError};
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -104,7 +104,7 @@ impl Job {
             BasicRules::default()
         };
         // The source fills its queue while the index is looked at.
-        let (sink, inbox) = connectors_sdk::channel(self.input.options.queue);
+        let (sink, inbox) = connectors_sdk::channel(self.queue());
         self.ledger.watch(inbox.gauge());
         let source =
             AbortOnDropHandle::new(tokio::spawn(send_all(&self.input, cursor, sink).in_current_span()));
@@ -163,6 +163,13 @@ impl Job {
         }
         // Somebody may have emptied or removed the index meanwhile.
         Ok(self.client.index_exists(&self.index).await? && self.client.count(&self.index, None).await? > 0)
+    }
+
+    /// How much may wait between the source and this job. The batches behind are what keeps both busy; a document that waits takes
+    /// several times what it takes in a request, so no more of them wait than a quarter of one.
+    fn queue(&self) -> SinkLimits {
+        let SinkLimits { messages, bytes } = self.input.options.queue;
+        SinkLimits { messages: messages.min((self.input.options.chunk_size / 4).max(1)), bytes }
     }
 
     /// Sends nothing new, and gives requests in flight a moment to be answered, so that their documents are counted.
