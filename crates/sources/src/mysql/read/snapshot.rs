@@ -16,7 +16,7 @@ pub(in super::super) struct Snapshot {
     pub log: Log,
 }
 
-/// Opens up to `wanted` transactions, the first on this session. More than one only where the server can show that they see the
+/// Opens up to `wanted` transactions, the first on the given connection. More than one only where the server can show that they see the
 /// same data.
 pub(super) async fn open(client: &Client, first: Session, wanted: usize) -> Result<Snapshot, SourceError> {
     let mut sessions = vec![first];
