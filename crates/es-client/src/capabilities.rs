@@ -211,7 +211,8 @@ impl EsClient {
         })
     }
 
-    async fn connectors_api(&self, server: &ServerInfo) -> Result<bool, EsError> {
+    /// Whether this server has the connectors API (`_connector`), and these credentials may use it.
+    pub async fn connectors_api(&self, server: &ServerInfo) -> Result<bool, EsError> {
         if server.distribution == Distribution::OpenSearch {
             return Ok(false);
         }

@@ -22,7 +22,7 @@ pub(crate) async fn cluster(service: &Service) -> Result<(), ServiceError> {
     info.check_version(allow)?;
     tracing::info!("Connected to {} ({})", shared.client.address(), info.version);
     if shared.config.elasticsearch.use_connectors_api {
-        let found = shared.client.capabilities().await?.connectors_api;
+        let found = shared.client.connectors_api(&info).await?;
         if shared.connectors_api.set(found).is_ok() && found {
             tracing::debug!("The connector API takes signs of life and figures");
         }

@@ -54,7 +54,7 @@ pub(super) struct Reader {
 }
 
 /// Why a read did not come to its end.
-enum Stop {
+pub(super) enum Stop {
     /// The driver's error; another attempt may help.
     Driver(Error),
     /// An error as it is reported.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use connectors_sdk::{ErrorKind, Message, Sink, SourceError};
-use tokio_postgres::{Error, Statement};
+use tokio_postgres::Statement;
 
 use super::pgoutput::Key;
 use super::position;
@@ -12,7 +12,7 @@ use crate::postgresql::catalog::{self, Table};
 use crate::postgresql::client::{Bound, Session};
 use crate::postgresql::document::Shape;
 use crate::postgresql::error::{Failure, Place, quoted};
-use crate::postgresql::read::Batch;
+use crate::postgresql::read::{Batch, Stop};
 
 /// Keys, or transactions, that are collected before their rows are read.
 const COLLECTED: usize = 20_000;
@@ -191,23 +191,6 @@ impl<'a> Touched<'a> {
             same.join(" AND ")
         );
         Ok((shape, self.session.prepare(&statement).await?))
-    }
-}
-
-enum Stop {
-    Driver(Error),
-    Source(SourceError),
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Driver(error)
-    }
-}
-
-impl From<SourceError> for Stop {
-    fn from(error: SourceError) -> Self {
-        Self::Source(error)
     }
 }
 
