@@ -145,7 +145,7 @@ impl Service {
             }
             connector = shared.connectors.get(connector_id).await?;
         }
-        if let Ok(update) = claimed.document.suspend(&IngestionStats::default(), Timestamp::now()) {
+        if let Ok(update) = suspend(&claimed.document, &IngestionStats::default(), Timestamp::now()) {
             shared.jobs.write_guarded(&claimed, &update).await?;
         }
         Ok(None)
@@ -438,8 +438,20 @@ fn transition(
         _ if job.status == JobStatus::Canceling => job.cancel(Some(stats), now),
         Ending::Completed => job.complete(stats, now),
         Ending::Canceled => job.cancel(Some(stats), now),
-        Ending::Suspended => job.suspend(stats, now),
+        Ending::Suspended => suspend(job, stats, now),
     }
+}
+
+/// What is written to a job that waits to be resumed: no worker has it any more, so that whoever looks at it does not take
+/// the last one for the one that runs it.
+fn suspend(
+    job: &SyncJobDocument,
+    stats: &IngestionStats,
+    now: Timestamp,
+) -> Result<PartialDocument, IllegalJobTransition> {
+    let mut update = job.suspend(stats, now)?;
+    update.insert("metadata".to_owned(), json!({"worker": null}));
+    Ok(update)
 }
 
 /// What is written to a job whose worker died: it waits to be resumed, with the counters it last reported.
@@ -450,7 +462,7 @@ pub(crate) fn take_over(
     if job.status == JobStatus::Canceling {
         job.cancel(None, now)
     } else {
-        job.suspend(&stats(earlier(job)), now)
+        suspend(job, &stats(earlier(job)), now)
     }
 }
 

@@ -15,6 +15,10 @@ use tracing::Instrument;
 use crate::job::JobOptions;
 use crate::service::{Service, ServiceError};
 
+/// How often is looked, between two turns, whether another program wants a waiting job canceled. (This one's own command line
+/// cancels such a job at once.)
+const CANCELING_LOOK: Duration = Duration::from_secs(2);
+
 /// Runs jobs of one family.
 pub(crate) struct Runner {
     service: Service,
@@ -24,6 +28,8 @@ pub(crate) struct Runner {
     running: JoinSet<()>,
     /// The jobs that run here, so that none is started twice.
     taken: HashMap<task::Id, String>,
+    /// The connectors of the last look.
+    connectors: Vec<String>,
     /// Whether the last look left work behind that can begin when a job here ends.
     more: bool,
     /// Changes when this process makes a job.
@@ -50,6 +56,7 @@ impl Runner {
             slots: Arc::new(Semaphore::new(slots)),
             running: JoinSet::new(),
             taken: HashMap::new(),
+            connectors: Vec::new(),
             more: false,
         }
     }
@@ -72,6 +79,7 @@ impl Runner {
             .map(|connector| connector.id.clone())
             .collect();
         let ids: Vec<String> = connectors.into_iter().map(|connector| connector.id).collect();
+        self.connectors.clone_from(&ids);
         self.service.take_over_dead(&ids, self.types, |id| self.runs(id)).await?;
         let waiting = shared.jobs.claimable(&ids, self.types).await?;
         for job in waiting {
@@ -145,9 +153,24 @@ impl Runner {
         }
     }
 
-    /// Ready when a job ended while others wait for its slot, or when this process made one; otherwise never.
+    /// Ready when a job ended while others wait for its slot, when this process made one, or when one that waits is to be
+    /// canceled; otherwise never.
     pub(crate) async fn called(&mut self) {
+        let (taken, service) = (&self.taken, &self.service);
+        let canceling = async {
+            loop {
+                tokio::time::sleep(CANCELING_LOOK).await;
+                let runs = |id: &str| taken.values().any(|taken| taken == id);
+                match service.wait_to_be_canceled(&self.connectors, self.types, runs).await {
+                    Ok(true) => break,
+                    Ok(false) => {}
+                    // The next turn meets it too, and counts it.
+                    Err(error) => tracing::debug!("Cannot look for jobs to be canceled: {error}"),
+                }
+            }
+        };
         tokio::select! {
+            () = canceling => {}
             Some(ended) = self.running.join_next_with_id(), if self.more => self.forget(ended),
             // The service keeps the sender as long as it runs.
             Ok(()) = self.new_job.changed() => {}

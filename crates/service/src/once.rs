@@ -189,6 +189,22 @@ impl Service {
             .ok_or_else(|| ServiceError::Protocol(format!("there is no sync job {id}")))
     }
 
+    /// Whether no process that runs has claimed this job, as far as its document and this process know.
+    fn is_nobodys(&self, job: &SyncJobDocument) -> bool {
+        job.worker_hostname.is_none() || job.metadata.get("worker") == Some(&self.shared.worker.to_value())
+    }
+
+    /// Whether other programs asked to cancel one of these connectors' jobs that wait. `ours` as in `take_over_dead`.
+    pub(crate) async fn wait_to_be_canceled(
+        &self,
+        connector_ids: &[String],
+        types: &[JobType],
+        ours: impl Fn(&str) -> bool,
+    ) -> Result<bool, ServiceError> {
+        let canceling = self.shared.jobs.canceling(connector_ids, types).await?;
+        Ok(canceling.iter().any(|job| !ours(&job.id) && self.is_nobodys(&job.document)))
+    }
+
     /// Jobs that a process on this machine claimed and did not end before it died: they are suspended, and so can be taken
     /// up at once instead of failing after the idle limit. Jobs to be canceled that nobody runs are canceled. `ours` says which jobs run in this process.
     pub(crate) async fn take_over_dead(
@@ -201,8 +217,7 @@ impl Service {
         for job in shared.jobs.running(connector_ids, types).await? {
             let worker = job.document.metadata.get("worker");
             // Others write the wish to cancel also into jobs that wait: those that nobody has begun, or suspended ones.
-            let waits = job.document.status == JobStatus::Canceling
-                && (job.document.worker_hostname.is_none() || worker == Some(&shared.worker.to_value()));
+            let waits = job.document.status == JobStatus::Canceling && self.is_nobodys(&job.document);
             if ours(&job.id) || !(waits || shared.worker.is_gone(worker)) {
                 continue;
             }

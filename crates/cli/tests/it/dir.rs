@@ -183,13 +183,36 @@ async fn a_stopped_service_suspends_its_job_and_the_next_one_resumes_it() {
     let place = Workplace::new("search-e2e-suspend");
     let mut midway = Midway::start(&server, &place, &impatient()).await;
     assert_eq!(midway.service.stop(), Some(0), "{}", midway.service.log());
-    assert_eq!(server.job(&midway.job).await["status"], "suspended");
+    let suspended = server.job(&midway.job).await;
+    assert_eq!(suspended["status"], "suspended");
+    assert!(
+        suspended["worker_hostname"].is_null() && suspended["metadata"]["worker"].is_null(),
+        "{suspended}"
+    );
     midway.door.slow(0);
     let mut service = Service::start(&midway.config, "second");
     let ended = server.job_becomes(&midway.job, &["completed"], Duration::from_mins(1)).await;
     assert_eq!(ended["indexed_document_count"], 1500, "cumulative over both runs: {ended}");
     assert_eq!(server.documents(&place.index).await, place.listing());
     assert_eq!(service.stop(), Some(0), "{}", service.log());
+    server.forget(&place.index).await;
+}
+
+#[tokio::test]
+async fn a_suspended_job_is_canceled_at_once_and_keeps_what_it_wrote() {
+    let server = Server::start().await;
+    let place = Workplace::new("search-e2e-suspend-cancel");
+    let mut midway = Midway::start(&server, &place, &impatient()).await;
+    assert_eq!(midway.service.stop(), Some(0), "{}", midway.service.log());
+    let written = server.documents(&place.index).await.len();
+    let direct = place.config(&server.url, &json!({}));
+    let output = Workplace::command(&direct).args(["job", "cancel", &midway.job]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(server.job(&midway.job).await["status"], "canceled");
+    let mut service = Service::start(&midway.config, "second");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(service.stop(), Some(0), "{}", service.log());
+    assert_eq!(server.documents(&place.index).await.len(), written);
     server.forget(&place.index).await;
 }
 

@@ -18,4 +18,5 @@ mod rebuild;
 mod reference;
 mod rules;
 mod service;
+mod states;
 mod support;

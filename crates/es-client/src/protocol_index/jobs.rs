@@ -36,6 +36,15 @@ impl SyncJobIndex {
         self.in_status(connector_ids, job_types, JobStatus::is_running).await
     }
 
+    /// Jobs that somebody wants canceled and that have not ended yet, oldest first.
+    pub async fn canceling(
+        &self,
+        connector_ids: &[String],
+        job_types: &[JobType],
+    ) -> Result<Vec<Stored<SyncJobDocument>>, EsError> {
+        self.in_status(connector_ids, job_types, |status| status == JobStatus::Canceling).await
+    }
+
     /// Running jobs of these connectors whose service has not reported for too long.
     pub async fn idle(
         &self,

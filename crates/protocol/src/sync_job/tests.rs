@@ -200,7 +200,9 @@ fn endings_write_their_dates_and_counters() {
     );
     assert_eq!(
         Value::Object(running.suspend(&stats(), now()).unwrap()),
-        with_counters(json!({"last_seen": NOW, "status": "suspended", "error": null}))
+        with_counters(
+            json!({"last_seen": NOW, "status": "suspended", "error": null, "worker_hostname": null})
+        )
     );
     assert_eq!(
         Value::Object(running.fail("boom", None, now()).unwrap()),

@@ -157,7 +157,9 @@ impl SyncJobDocument {
         stats: &IngestionStats,
         now: Timestamp,
     ) -> Result<PartialDocument, IllegalJobTransition> {
-        self.end(JobStatus::Suspended, None, Some(stats), now)
+        let mut update = self.end(JobStatus::Suspended, None, Some(stats), now)?;
+        update.insert("worker_hostname".to_owned(), Value::Null);
+        Ok(update)
     }
 
     fn end(
