@@ -166,13 +166,13 @@ async fn a_value_that_breaks_a_rule_of_its_field_is_refused_with_what_is_allowed
             field: json!({"label": "Probe", "type": "int"}),
             bad: json!("many"),
             good: json!("12"),
-            says: &["int"],
+            says: &["a whole number is expected"],
         },
         Rule {
             field: json!({"label": "Probe", "type": "bool"}),
             bad: json!("maybe"),
             good: json!("false"),
-            says: &["bool"],
+            says: &["true or false is expected"],
         },
         // An optional field without a value is judged by its default.
         Rule {
