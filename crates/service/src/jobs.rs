@@ -17,7 +17,7 @@ use crate::service::{Service, ServiceError};
 
 /// How often is looked, between two turns, whether another program wants a waiting job canceled. (This one's own command line
 /// cancels such a job at once.)
-const CANCELING_LOOK: Duration = Duration::from_secs(2);
+const CANCELING_LOOK: Duration = Duration::from_secs(3);
 
 /// Runs jobs of one family.
 pub(crate) struct Runner {

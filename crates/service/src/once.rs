@@ -201,6 +201,10 @@ impl Service {
         types: &[JobType],
         ours: impl Fn(&str) -> bool,
     ) -> Result<bool, ServiceError> {
+        // Nearly always there are none, and that is quickly told.
+        if !self.shared.jobs.any_canceling().await? {
+            return Ok(false);
+        }
         let canceling = self.shared.jobs.canceling(connector_ids, types).await?;
         Ok(canceling.iter().any(|job| !ours(&job.id) && self.is_nobodys(&job.document)))
     }

@@ -36,6 +36,12 @@ impl SyncJobIndex {
         self.in_status(connector_ids, job_types, JobStatus::is_running).await
     }
 
+    /// Whether there are jobs that somebody wants canceled and that have not ended yet, of whatever connector.
+    pub async fn any_canceling(&self) -> Result<bool, EsError> {
+        let query = statuses(|status| status == JobStatus::Canceling);
+        Ok(self.client.count(<SyncJobDocument as ProtocolDocument>::ALIAS, Some(&query)).await? > 0)
+    }
+
     /// Jobs that somebody wants canceled and that have not ended yet, oldest first.
     pub async fn canceling(
         &self,

@@ -14,27 +14,34 @@ struct Shared {
     streams: Mutex<Vec<TcpStream>>,
 }
 
+/// The login in a server's URL (`user:password@`, or nothing), and where the server listens.
+pub fn login_and_address(url: &str) -> (String, SocketAddr) {
+    let host = url.trim_start_matches("http://").trim_end_matches('/').replace("localhost", "127.0.0.1");
+    let at = host.rfind('@').map_or(0, |at| at + 1);
+    (host[..at].to_owned(), host[at..].parse().unwrap())
+}
+
 /// Listens until the process ends.
 #[derive(Clone)]
 pub struct Door {
     shared: Arc<Shared>,
     address: SocketAddr,
+    login: String,
 }
 
 impl Door {
-    /// A door to the server at `url` (`http://host:port`).
+    /// A door to the server at `url` (`http://[user:password@]host:port`).
     pub fn before(url: &str) -> Self {
-        let target =
-            url.trim_start_matches("http://").trim_end_matches('/').replace("localhost", "127.0.0.1");
+        let (login, target) = login_and_address(url);
         let shared = Arc::new(Shared {
-            target: target.parse().unwrap(),
+            target,
             closed: AtomicBool::new(false),
             slowness: AtomicU64::new(0),
             streams: Mutex::new(Vec::new()),
         });
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let door = Self { shared: Arc::clone(&shared), address };
+        let door = Self { shared: Arc::clone(&shared), address, login };
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let client = client.unwrap();
@@ -54,7 +61,7 @@ impl Door {
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}{}", self.login, self.address)
     }
 
     /// Milliseconds for each 16 KiB on their way to the server.

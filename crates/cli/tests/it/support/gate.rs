@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
+use super::door::login_and_address;
+
 /// A request that came to the gate.
 #[derive(Debug, Clone)]
 pub struct Asked {
@@ -20,20 +22,19 @@ type Answers = dyn Fn(&Asked) -> Option<(u16, Value)> + Send + Sync;
 /// Listens until the process ends.
 pub struct Gate {
     address: SocketAddr,
+    login: String,
     answered: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Gate {
-    /// A gate before the server at `url` (`http://host:port`); what `answers` does not answer goes on to that.
+    /// A gate before the server at `url` (`http://[user:password@]host:port`); what `answers` does not answer goes on to that.
     pub fn before(
         url: &str,
         answers: impl Fn(&Asked) -> Option<(u16, Value)> + Send + Sync + 'static,
     ) -> Self {
-        let target =
-            url.trim_start_matches("http://").trim_end_matches('/').replace("localhost", "127.0.0.1");
-        let target: SocketAddr = target.parse().unwrap();
+        let (login, target) = login_and_address(url);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let gate = Self { address: listener.local_addr().unwrap(), answered: Arc::default() };
+        let gate = Self { address: listener.local_addr().unwrap(), login, answered: Arc::default() };
         let (answered, answers): (_, Arc<Answers>) = (Arc::clone(&gate.answered), Arc::new(answers));
         std::thread::spawn(move || {
             for client in listener.incoming() {
@@ -47,7 +48,7 @@ impl Gate {
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}{}", self.login, self.address)
     }
 
     /// The requests that were answered here.
