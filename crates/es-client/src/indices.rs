@@ -30,13 +30,6 @@ impl EsClient {
         }
     }
 
-    /// What the index templates give an index of this name when it is created: `settings`, `mappings` and `aliases`.
-    pub async fn template_of(&self, index: &str) -> Result<Value, EsError> {
-        let path = path(["_index_template", "_simulate_index", index]);
-        let mut answer = self.request(Method::POST, &path, &[], None).await?;
-        Ok(answer["template"].take())
-    }
-
     /// Deletes an index; tells whether it was there.
     pub async fn delete_index(&self, index: &str) -> Result<bool, EsError> {
         match self.request(Method::DELETE, &path([index]), &[], None).await {

@@ -21,6 +21,7 @@ pub mod protocol_index;
 mod scan;
 mod search;
 mod security;
+mod templates;
 
 pub use aliases::IndexInfo;
 pub use bulk::{
