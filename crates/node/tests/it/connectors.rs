@@ -83,3 +83,25 @@ async fn connectors_jobs_and_secrets_are_there_after_a_restart() {
     assert_eq!(node.get(&format!("/_connector/_sync_job/{job}")).await.1["status"], "pending");
     assert_eq!(node.get("/_connector/_secret/s").await.1["value"], "v");
 }
+
+#[tokio::test]
+async fn signs_of_life_are_read_at_once_and_searched_after_the_next_refresh() {
+    let node = TestNode::start().await;
+    let job = job(&node).await;
+    let (status, answer) = node.call("PUT", "/_connector/c/_check_in", None).await;
+    assert_eq!(status, 200, "{answer}");
+    let figures = json!({
+        "indexed_document_count": 7, "indexed_document_volume": 1, "deleted_document_count": 0, "metadata": {"a": 1},
+    });
+    let (status, answer) = node.put(&format!("/_connector/_sync_job/{job}/_stats"), figures).await;
+    assert_eq!(status, 200, "{answer}");
+    let (_, connector) = node.get("/_connector/c").await;
+    assert!(connector["last_seen"].is_string(), "{connector}");
+    let (_, stored) = node.get(&format!("/_connector/_sync_job/{job}")).await;
+    assert_eq!(stored["indexed_document_count"], 7, "{stored}");
+    node.call("POST", "/.elastic-connectors*/_refresh?expand_wildcards=all", None).await;
+    let (_, listed) = node.get("/_connector").await;
+    assert_eq!(listed["results"][0]["last_seen"], connector["last_seen"], "{listed}");
+    let (_, listed) = node.get("/_connector/_sync_job").await;
+    assert_eq!(listed["results"][0]["metadata"], json!({"a": 1}), "{listed}");
+}
