@@ -1,5 +1,6 @@
 """The benchmarks of databases: rows of about one size, on a real Elasticsearch."""
 import os
+import sys
 
 from ftest import data
 from ftest.sources import mongodb, mysql, postgresql
@@ -94,9 +95,12 @@ def measure(name, source, server, work, ended):
     written(connector.sync(), DOCS)
     bodies = bodies_of(server, index, DOCS)
     raw_load(server, bodies, "bench-raw", index, DOCS)
-    firsts, loads = [], []
+    firsts, loads, loads_beside = [], [], []
+    reader = raw_reader(name, source, DOCS)
     for _ in range(ROUNDS):
         loads.append(raw_load(server, bodies, "bench-raw", index, DOCS))
+        if reader:
+            loads_beside.append(raw_load(server, bodies, "bench-raw", index, DOCS, reader))
         call(server.url, "DELETE", f"/{index}")
         firsts.append(written(connector.sync(), DOCS))
     first = best(firsts)
@@ -107,6 +111,10 @@ def measure(name, source, server, work, ended):
     whole = raw_rows(loads, DOCS)[2]
     call(server.url, "DELETE", "/bench-raw")
     goals = [("first sync / raw loader, wall", first["wall"] / whole, 1.2, "<=")]
+    if reader:
+        beside = min(load["whole"] for load in loads_beside)
+        print(f"  {'raw loader beside a raw reader':<34} {DOCS / beside:>9,.0f} docs/s {beside:>8.2f} s")
+        goals.append(("first sync / raw loader beside a raw reader, wall", first["wall"] / beside, 1.2, "<="))
     if name == "mongodb":
         goals.append(("first sync of 100,000 documents, s", first["wall"] * 100_000 / DOCS, 30.0, "<="))
     if connector.has_incremental():
@@ -120,6 +128,12 @@ def measure(name, source, server, work, ended):
     else:
         print("  the peer: set PEER=<path to its elastic-ingest> to measure it")
     return goals
+
+
+def raw_reader(name, source, docs):
+    """A command that reads all documents of a source and does nothing with them, where the source's server needs so much of the
+    machine that this counts."""
+    return [sys.executable, os.path.join(os.path.dirname(__file__), "raw_reader.py"), str(source.port), str(docs)] if name == "mongodb" else None
 
 
 def beside_peer(name, source, server, folder, first, again):

@@ -1,6 +1,7 @@
 """The ceiling: a loader that sends prepared `_bulk` bodies and does nothing else."""
 import http.client
 import json
+import subprocess
 import threading
 import time
 
@@ -29,14 +30,16 @@ def bodies_of(server, index, count):
     return ["".join(lines[n:n + CHUNK]).encode() for n in range(0, len(lines), CHUNK)]
 
 
-def raw_load(server, bodies, index, like, count):
+def raw_load(server, bodies, index, like, count, beside=None):
     """Sends prepared bodies over a few connections: seconds from the first body to the last acknowledgement, to all searchable, and
-    of all that a sync does at the server as well: make the index, write, refresh, count."""
+    of all that a sync does at the server as well: make the index, write, refresh, count. `beside`: a command that runs at the same time, and
+    whose end is waited for."""
     call(server.url, "DELETE", f"/{index}?ignore_unavailable=true")
     mapping = call(server.url, "GET", f"/{like}/_mapping")[like]["mappings"]
     settings = call(server.url, "GET", f"/{like}/_settings")[like]["settings"]["index"]
     kept = {key: settings[key] for key in ("analysis", "number_of_shards", "auto_expand_replicas") if key in settings}
     before = time.monotonic()
+    other = subprocess.Popen(beside) if beside else None
     call(server.url, "PUT", f"/{index}", {"mappings": mapping, "settings": kept})
     host = server.url.removeprefix("http://")
     waiting, failed = list(reversed(bodies)), []
@@ -67,6 +70,8 @@ def raw_load(server, bodies, index, like, count):
     if failed:
         raise SystemExit(f"raw loader: {failed[0]}")
     found = call(server.url, "GET", f"/{index}/_count")["count"]
+    if other and other.wait(300):
+        raise SystemExit(f"{' '.join(beside)}: exit code {other.returncode}")
     whole = time.monotonic() - before
     assert found == count, (found, count)
     return dict(whole=whole, acknowledged=acknowledged, searchable=searchable, cpu=cpu_of(server.pid) - cpu)

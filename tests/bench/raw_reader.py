@@ -1,0 +1,21 @@
+"""Reads the collection that the benchmark fills, as it comes over the wire, and drops it: what its server needs for that.
+
+Usage: raw_reader.py PORT COUNT
+"""
+import os
+import sys
+
+sys.path[:0] = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+from ftest.sources.mongodb import COLLECTION, DATABASE  # noqa: E402
+from support.backend import pymongo  # noqa: E402
+
+# As the source asks for them.
+BATCH = 2000
+
+port, count = map(int, sys.argv[1:])
+module = pymongo()
+collection = module.MongoClient("127.0.0.1", port, directConnection=True)[DATABASE][COLLECTION]
+# Twenty bytes is the least a document has with an id: an answer that is cut short would be seen.
+size = sum(len(batch) for batch in collection.find_raw_batches(batch_size=BATCH))
+if size < 20 * count:
+    sys.exit(f"{size} bytes read for {count} documents")
