@@ -32,14 +32,14 @@ def bodies_of(server, index, count):
 
 def raw_load(server, bodies, index, like, count, beside=None):
     """Sends prepared bodies over a few connections: seconds from the first body to the last acknowledgement, to all searchable, and
-    of all that a sync does at the server as well: make the index, write, refresh, count. `beside`: a command that runs at the same time, and
-    whose end is waited for."""
+    of all that a sync does at the server as well: make the index, write, refresh, count. `beside`: a command that reads
+    the source meanwhile. It writes a line when it has the first documents, before which nothing can be sent, and is waited for."""
     call(server.url, "DELETE", f"/{index}?ignore_unavailable=true")
     mapping = call(server.url, "GET", f"/{like}/_mapping")[like]["mappings"]
     settings = call(server.url, "GET", f"/{like}/_settings")[like]["settings"]["index"]
     kept = {key: settings[key] for key in ("analysis", "number_of_shards", "auto_expand_replicas") if key in settings}
     before = time.monotonic()
-    other = subprocess.Popen(beside) if beside else None
+    other = subprocess.Popen(beside, stdout=subprocess.PIPE) if beside else None
     call(server.url, "PUT", f"/{index}", {"mappings": mapping, "settings": kept})
     host = server.url.removeprefix("http://")
     waiting, failed = list(reversed(bodies)), []
@@ -57,6 +57,8 @@ def raw_load(server, bodies, index, like, count, beside=None):
                 failed.append(answer[:500])
                 return
 
+    if other:
+        other.stdout.readline()
     cpu = cpu_of(server.pid)
     began = time.monotonic()
     threads = [threading.Thread(target=work) for _ in range(CONNECTIONS)]

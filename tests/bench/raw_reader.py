@@ -1,4 +1,5 @@
 """Reads the collection that the benchmark fills, as it comes over the wire, and drops it: what its server needs for that.
+Writes a line when the first documents came.
 
 Usage: raw_reader.py PORT COUNT
 """
@@ -16,6 +17,10 @@ port, count = map(int, sys.argv[1:])
 module = pymongo()
 collection = module.MongoClient("127.0.0.1", port, directConnection=True)[DATABASE][COLLECTION]
 # Twenty bytes is the least a document has with an id: an answer that is cut short would be seen.
-size = sum(len(batch) for batch in collection.find_raw_batches(batch_size=BATCH))
+size = 0
+for batch in collection.find_raw_batches(batch_size=BATCH):
+    if not size:
+        print("first", flush=True)
+    size += len(batch)
 if size < 20 * count:
     sys.exit(f"{size} bytes read for {count} documents")
