@@ -15,7 +15,7 @@ const CHOSEN: [&str; 3] = ["GLIBC_TUNABLES", "MALLOC_ARENA_MAX", "MALLOC_MMAP_TH
 /// What a program is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aim {
-    /// To take little: one heap for each processor (at least two), and large buffers outside of them.
+    /// To take little: one heap for every two processors, and large buffers outside of them.
     Small,
     /// To be quick under load: two heaps for each processor.
     Fast,
@@ -29,7 +29,7 @@ pub fn set_limits(aim: Aim) -> bool {
     }
     let processors = std::thread::available_parallelism().map_or(2, |count| count.get().max(2));
     match aim {
-        Aim::Small => platform::set_limits(processors, Some(LARGE)),
+        Aim::Small => platform::set_limits(processors / 2, Some(LARGE)),
         Aim::Fast => platform::set_limits(2 * processors, None),
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Runner {
     running: JoinSet<()>,
     /// The jobs that run here, so that none is started twice.
     taken: HashMap<task::Id, String>,
+    /// Whether a job ended here since memory was given back with nothing running.
+    used: bool,
     /// The connectors of the last look.
     connectors: Vec<String>,
     /// Whether the last look left work behind that can begin when a job here ends.
@@ -56,6 +58,7 @@ impl Runner {
             slots: Arc::new(Semaphore::new(slots)),
             running: JoinSet::new(),
             taken: HashMap::new(),
+            used: false,
             connectors: Vec::new(),
             more: false,
         }
@@ -64,6 +67,10 @@ impl Runner {
     /// Starts what there is to start and room for.
     pub(crate) async fn turn(&mut self) -> Result<(), ServiceError> {
         self.reap();
+        // At the end of a job its connections and tasks were still there, each of which kept a page with it.
+        if self.running.is_empty() && std::mem::take(&mut self.used) {
+            connectors_memory::give_back();
+        }
         self.more = false;
         let shared = self.service.shared.clone();
         if self.new_job.has_changed().unwrap_or(false) {
@@ -148,6 +155,7 @@ impl Runner {
             Err(panic) => panic.id(),
         };
         let id = self.taken.remove(&task);
+        self.used = true;
         if let Err(panic) = ended {
             tracing::error!("job {} panicked: {panic}", id.as_deref().unwrap_or("?"));
         }

@@ -289,11 +289,11 @@ async fn a_dropped_table_is_an_incomplete_listing() {
 
 #[tokio::test]
 #[ignore = "needs tests/backends/postgresql"]
-async fn a_lock_is_waited_for() {
+async fn a_lock_is_waited_for_a_minute_and_more() {
     let database = with_rows("locked").await;
     database.run("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE").await;
     let unlock = async {
-        tokio::time::sleep(Duration::from_secs(4)).await;
+        tokio::time::sleep(Duration::from_secs(61)).await;
         database.run("UPDATE t SET v = 'x' WHERE id = 'k1'; COMMIT").await;
     };
     let source = database.source(&[]);
