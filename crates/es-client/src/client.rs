@@ -196,6 +196,23 @@ impl EsClient {
     /// Builds a client; makes no request. Fails on a host, header or CA file that cannot be used.
     pub fn new(config: EsConfig) -> Result<Self, EsError> {
         let (hosts, auth) = config.endpoints()?;
+        let this = Self::built(config)?;
+        if auth.is_some() && hosts.iter().any(|host| host.scheme() == "http" && !is_loopback(host)) {
+            tracing::warn!("credentials go to Elasticsearch over plain http: use https");
+        }
+        Ok(this)
+    }
+
+    /// The same with connections of its own, which go with it: what a job has read and sent leaves no buffers behind. (The pool
+    /// keeps idle connections, and each of them the largest buffer it ever needed.)
+    pub fn with_own_connections(&self) -> Result<Self, EsError> {
+        let Self { shared, cancel } = Self::built(self.shared.config.clone())?;
+        shared.current.store(self.shared.current.load(Ordering::Relaxed), Ordering::Relaxed);
+        Ok(Self { shared, cancel })
+    }
+
+    fn built(config: EsConfig) -> Result<Self, EsError> {
+        let (hosts, auth) = config.endpoints()?;
         let http = HttpClient::new(HttpOptions {
             trust: config.trust(&hosts),
             headers: config.default_headers(auth.as_ref())?,
@@ -205,9 +222,6 @@ impl EsClient {
             ..HttpOptions::default()
         })
         .map_err(|error| EsError::config(format!("elasticsearch: {error}")))?;
-        if auth.is_some() && hosts.iter().any(|host| host.scheme() == "http" && !is_loopback(host)) {
-            tracing::warn!("credentials go to Elasticsearch over plain http: use https");
-        }
         let retries = RetryPolicy {
             max_retries: Some(config.max_retries),
             interval: config.retry_interval,

@@ -37,10 +37,11 @@ pub fn es_config(settings: &Elasticsearch, component: &'static str) -> EsConfig 
     }
 }
 
-/// A client for one connector's own data: with its API key where the configuration gives it one.
+/// A client for one connector's own data: with its API key where the configuration gives it one, and connections that are closed
+/// with it.
 pub fn client_for(shared: &EsClient, api_key: Option<&SecretString>) -> Result<EsClient, EsError> {
     match api_key {
-        None => Ok(shared.clone()),
+        None => shared.with_own_connections(),
         Some(key) => {
             EsClient::new(EsConfig { auth: Some(Auth::ApiKey(key.clone())), ..shared.config().clone() })
         }
