@@ -16,15 +16,21 @@ pub use registry::registry;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 pub use connectors_memory::Aim;
 use serde::Serialize;
 
+/// How long a thread for blocking work waits for more of it: while it waits, it keeps what it has of its stack.
+const THREAD_REST: Duration = Duration::from_secs(1);
+
 /// Runs a program to its exit code. The allocator is told what it is for while there is only one thread.
 pub fn run(aim: Aim, program: impl Future<Output = ExitCode>) -> ExitCode {
     connectors_memory::set_limits(aim);
-    match tokio::runtime::Runtime::new() {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().thread_keep_alive(THREAD_REST).build();
+    match runtime {
         Ok(runtime) => runtime.block_on(program),
         Err(error) => {
             // Nowhere else to say it: there is no log yet.
