@@ -35,6 +35,18 @@ async fn slowly(database: &Database, values: &[(&str, serde_json::Value)]) -> Sy
     collect(async |sink| source.documents(None, sink).await, Duration::from_millis(10)).await
 }
 
+/// Waits for the session that holds the snapshot of a sync, however busy the machine is.
+async fn has_begun(database: &Database) {
+    let holders = "SELECT count(*) FROM pg_stat_activity \
+         WHERE datname = current_database() AND state = 'idle in transaction' AND query LIKE '%pg_export_snapshot%'";
+    let begun = async {
+        while database.client.query_one(holders, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), begun).await.expect("a sync with a snapshot");
+}
+
 #[tokio::test]
 #[ignore = "needs tests/backends/postgresql"]
 async fn a_cut_connection_is_made_anew_and_nothing_is_lost() {
@@ -163,7 +175,8 @@ async fn tables_may_be_altered_while_they_are_read() {
     let database = with_rows("altered").await;
     database.run("CREATE TABLE z (id int PRIMARY KEY); INSERT INTO z VALUES (1)").await;
     let alter = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        has_begun(&database).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
         // Nothing of the sync stands in the way for longer than a page.
         let begun = std::time::Instant::now();
         database.run("ALTER TABLE t ADD COLUMN more int DEFAULT 7").await;
@@ -183,7 +196,8 @@ async fn tables_may_be_altered_while_they_are_read() {
 async fn a_table_that_is_emptied_is_not_taken_for_one_that_ended() {
     let database = with_rows("emptied").await;
     let refill = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        has_begun(&database).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
         database.run("BEGIN; TRUNCATE t; INSERT INTO t SELECT 'new' || n, 'v' FROM generate_series(1, 6000) n; COMMIT").await;
     };
     let (synced, ()) = tokio::join!(slowly(&database, &[]), refill);
@@ -198,7 +212,8 @@ async fn a_table_that_is_emptied_is_not_taken_for_one_that_ended() {
 async fn a_table_that_another_took_the_name_of_is_read_again() {
     let database = with_rows("swapped").await;
     let swap = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        has_begun(&database).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
         database
             .run(
                 "CREATE TABLE t_new (id text PRIMARY KEY, more int); INSERT INTO t_new SELECT 'new' || n, 7 FROM generate_series(1, 6000) n;
@@ -222,7 +237,8 @@ async fn a_table_is_not_taken_for_empty_when_the_snapshot_is_lost_meanwhile() {
         .run("CREATE TABLE u (id text PRIMARY KEY, v text); INSERT INTO u SELECT n, repeat('v', 500) FROM generate_series(1, 100000) n")
         .await;
     let happen = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        has_begun(&database).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
         database
             .run("BEGIN; TRUNCATE t; INSERT INTO t SELECT 'new' || n, 'v' FROM generate_series(1, 6000) n")
             .await;
