@@ -71,7 +71,11 @@ impl Searches {
                     let text = answer.text().await.map_err(|error| error.to_string())?;
                     let body: Value = serde_json::from_str(&text).map_err(|_| text.clone())?;
                     let total = body["hits"]["total"]["value"].as_u64();
-                    if status == 503 {
+                    // By a pattern, Elasticsearch also asks the new index before it is hidden, and whose shard may not be there yet.
+                    let early = &body["_shards"]["failures"][0]["reason"]["type"];
+                    if status == 503
+                        || (total == Some(count) && early == "no_shard_available_action_exception")
+                    {
                         answers.again += 1;
                     } else if total == Some(count) && body["_shards"]["failed"] == 0 {
                         answers.full += 1;
