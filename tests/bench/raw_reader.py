@@ -16,11 +16,11 @@ BATCH = 2000
 port, count = map(int, sys.argv[1:])
 module = pymongo()
 collection = module.MongoClient("127.0.0.1", port, directConnection=True)[DATABASE][COLLECTION]
-# Twenty bytes is the least a document has with an id: an answer that is cut short would be seen.
 size = 0
 for batch in collection.find_raw_batches(batch_size=BATCH):
     if not size:
         print("first", flush=True)
     size += len(batch)
+# Twenty bytes is the least a document has with an id: an answer that is cut short would be seen.
 if size < 20 * count:
     sys.exit(f"{size} bytes read for {count} documents")

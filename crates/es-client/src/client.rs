@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::config::EsConfig;
+use crate::config::{Auth, EsConfig};
 use crate::error::{EsError, EsErrorKind};
 use crate::gzip;
 
@@ -195,9 +195,10 @@ impl fmt::Debug for EsClient {
 impl EsClient {
     /// Builds a client; makes no request. Fails on a host, header or CA file that cannot be used.
     pub fn new(config: EsConfig) -> Result<Self, EsError> {
-        let (hosts, auth) = config.endpoints()?;
-        let this = Self::built(config)?;
-        if auth.is_some() && hosts.iter().any(|host| host.scheme() == "http" && !is_loopback(host)) {
+        let endpoints = config.endpoints()?;
+        let has_auth = endpoints.1.is_some();
+        let this = Self::built(config, endpoints)?;
+        if has_auth && this.shared.hosts.iter().any(|host| host.scheme() == "http" && !is_loopback(host)) {
             tracing::warn!("credentials go to Elasticsearch over plain http: use https");
         }
         Ok(this)
@@ -206,13 +207,15 @@ impl EsClient {
     /// The same with connections of its own, which go with it: what a job has read and sent leaves no buffers behind. (The pool
     /// keeps idle connections, and each of them the largest buffer it ever needed.)
     pub fn with_own_connections(&self) -> Result<Self, EsError> {
-        let Self { shared, cancel } = Self::built(self.shared.config.clone())?;
+        let config = self.shared.config.clone();
+        let endpoints = config.endpoints()?;
+        let Self { shared, cancel } = Self::built(config, endpoints)?;
         shared.current.store(self.shared.current.load(Ordering::Relaxed), Ordering::Relaxed);
         Ok(Self { shared, cancel })
     }
 
-    fn built(config: EsConfig) -> Result<Self, EsError> {
-        let (hosts, auth) = config.endpoints()?;
+    /// `endpoints`: those of the configuration.
+    fn built(config: EsConfig, (hosts, auth): (Vec<Url>, Option<Auth>)) -> Result<Self, EsError> {
         let http = HttpClient::new(HttpOptions {
             trust: config.trust(&hosts),
             headers: config.default_headers(auth.as_ref())?,

@@ -87,10 +87,10 @@ impl Runner {
             .collect();
         let ids: Vec<String> = connectors.into_iter().map(|connector| connector.id).collect();
         self.connectors.clone_from(&ids);
-        self.service.take_over_dead(&ids, self.types, |id| self.runs(id)).await?;
+        self.service.take_over_dead(&ids, self.types, |id| runs(&self.taken, id)).await?;
         let waiting = shared.jobs.claimable(&ids, self.types).await?;
         for job in waiting {
-            if self.runs(&job.id) {
+            if runs(&self.taken, &job.id) {
                 continue;
             }
             // A job whose connector is syncing waits, and takes no slot from others meanwhile. The search may be a refresh
@@ -139,10 +139,6 @@ impl Runner {
         })
     }
 
-    fn runs(&self, job_id: &str) -> bool {
-        self.taken.values().any(|id| id == job_id)
-    }
-
     fn reap(&mut self) {
         while let Some(ended) = self.running.try_join_next_with_id() {
             self.forget(ended);
@@ -168,8 +164,7 @@ impl Runner {
         let canceling = async {
             loop {
                 tokio::time::sleep(CANCELING_LOOK).await;
-                let runs = |id: &str| taken.values().any(|taken| taken == id);
-                match service.wait_to_be_canceled(&self.connectors, self.types, runs).await {
+                match service.wait_to_be_canceled(&self.connectors, self.types, |id| runs(taken, id)).await {
                     Ok(true) => break,
                     Ok(false) => {}
                     // The next turn meets it too, and counts it.
@@ -199,4 +194,9 @@ impl Runner {
             }
         }
     }
+}
+
+/// Whether a job is among those that run here.
+fn runs(taken: &HashMap<task::Id, String>, job_id: &str) -> bool {
+    taken.values().any(|id| id == job_id)
 }

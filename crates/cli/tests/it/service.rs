@@ -229,9 +229,7 @@ async fn a_job_that_nobody_runs_any_more_ends_as_an_error() {
         "job_type": "full", "trigger_method": "on_demand", "status": "in_progress",
         "created_at": "2026-01-01T00:00:00+00:00", "started_at": "2026-01-01T00:00:00+00:00",
         "last_seen": "2026-01-01T00:00:00+00:00", "worker_hostname": "elsewhere"});
-    let path = "/.elastic-connectors-sync-jobs/_doc/e2e-idle?refresh=true";
-    let (status, answer) = server.call(Method::PUT, path, Some(job)).await;
-    assert!(status < 300, "{answer}");
+    server.put_document(".elastic-connectors-sync-jobs", "e2e-idle", job).await;
     let config = place.config(&server.url, &serving(&connector));
     let mut service = Service::start(&config, "idle");
     let ended = server.job_becomes("e2e-idle", &["error"], Duration::from_secs(20)).await;
@@ -253,9 +251,7 @@ async fn a_job_that_others_mark_as_canceling_before_it_ran_is_canceled() {
         "connector": {"id": connector, "index_name": place.index, "service_type": "dir"},
         "job_type": "full", "trigger_method": "on_demand", "status": "canceling",
         "created_at": "2026-01-01T00:00:00+00:00", "last_seen": "2026-01-01T00:00:00+00:00"});
-    let path = "/.elastic-connectors-sync-jobs/_doc/e2e-canceling?refresh=true";
-    let (status, answer) = server.call(Method::PUT, path, Some(job)).await;
-    assert!(status < 300, "{answer}");
+    server.put_document(".elastic-connectors-sync-jobs", "e2e-canceling", job).await;
     let mut service = Service::start(&place.config(&server.url, &serving(&connector)), "canceling");
     let ended = server.job_becomes("e2e-canceling", &["canceled"], Duration::from_secs(20)).await;
     assert!(ended["canceled_at"].is_string() && ended["error"].is_null(), "{ended}");
@@ -337,10 +333,7 @@ async fn what_kibana_writes_is_understood_and_what_is_unknown_is_kept() {
             "full": {"enabled": false, "interval": "0 0 0 * * ?"}, "incremental": {"enabled": false, "interval": "0 0 0 * * ?"}},
         "service_type": "dir", "status": "configured", "sync_now": false, "sync_cursor": null,
         "of_a_later_version": {"nested": ["kept", 1.5, null]}});
-    let (status, answer) = server
-        .call(Method::PUT, "/.elastic-connectors/_doc/e2e-kibana?refresh=true", Some(connector.clone()))
-        .await;
-    assert!(status < 300, "{answer}");
+    server.put_document(".elastic-connectors", "e2e-kibana", connector.clone()).await;
     let job = json!({
         "cancelation_requested_at": null, "canceled_at": null, "completed_at": null, "created_at": now,
         "connector": {"id": "e2e-kibana", "configuration": connector["configuration"], "filtering": [rules],
@@ -350,9 +343,7 @@ async fn what_kibana_writes_is_understood_and_what_is_unknown_is_kept() {
         "job_type": "full", "last_seen": null, "metadata": {"origin": "by hand"}, "started_at": null, "status": "pending",
         "total_document_count": null, "trigger_method": "on_demand", "worker_hostname": null,
         "of_a_later_version": "kept"});
-    let path = "/.elastic-connectors-sync-jobs/_doc/e2e-kibana-job?refresh=true";
-    let (status, answer) = server.call(Method::PUT, path, Some(job)).await;
-    assert!(status < 300, "{answer}");
+    server.put_document(".elastic-connectors-sync-jobs", "e2e-kibana-job", job).await;
     let mut service = Service::start(&place.config(&server.url, &serving("e2e-kibana")), "kibana");
     let ended = server.job_becomes("e2e-kibana-job", &["completed"], Duration::from_secs(20)).await;
     assert_eq!(

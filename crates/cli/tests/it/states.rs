@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::service::{change, connected, serving};
@@ -29,9 +28,7 @@ async fn write_job(server: &Server, id: &str, connector: &str, index: &str, fiel
     for (key, value) in fields.as_object().unwrap() {
         job[key] = value.clone();
     }
-    let path = format!("/.elastic-connectors-sync-jobs/_doc/{id}?refresh=true");
-    let (status, answer) = server.call(Method::PUT, &path, Some(job)).await;
-    assert!(status < 300, "{answer}");
+    server.put_document(".elastic-connectors-sync-jobs", id, job).await;
 }
 
 #[tokio::test]
@@ -41,9 +38,7 @@ async fn a_connector_goes_from_created_to_connected_and_what_its_configuration_l
     let (place, _) = connected(&server, "search-e2e-states").await;
     server.forget(&place.index).await;
     let bare = json!({"status": "created", "configuration": {}, "index_name": place.index, "name": "bare"});
-    let path = "/.elastic-connectors/_doc/e2e-states?refresh=true";
-    let (status, answer) = server.call(Method::PUT, path, Some(bare)).await;
-    assert!(status < 300, "{answer}");
+    server.put_document(".elastic-connectors", "e2e-states", bare).await;
     let mut service = Service::start(&place.config(&server.url, &serving("e2e-states")), "states");
 
     let waiting = becomes(&server, &place.index, "needs_configuration").await;
@@ -62,14 +57,12 @@ async fn a_connector_goes_from_created_to_connected_and_what_its_configuration_l
         .keys()
         .find(|key| !["directory", "pattern"].contains(&key.as_str()));
     let lost = lost.expect("a third field").clone();
-    let mut stored = json!({"status": "configured", "configuration": configuration.clone()});
-    stored["configuration"].as_object_mut().unwrap().remove(&lost);
+    configuration.as_object_mut().unwrap().remove(&lost);
     // An update merges objects, so that a removed field would stay: the whole document is written.
     let mut whole = waiting.clone();
     whole["status"] = json!("configured");
-    whole["configuration"] = stored["configuration"].clone();
-    let (status, answer) = server.call(Method::PUT, path, Some(whole)).await;
-    assert!(status < 300, "{answer}");
+    whole["configuration"] = configuration;
+    server.put_document(".elastic-connectors", "e2e-states", whole).await;
     let after = becomes(&server, &place.index, "connected").await;
     assert_eq!(after["configuration"][&lost], waiting["configuration"][&lost], "{lost} is back");
     assert_eq!(after["configuration"]["pattern"]["tooltip"], waiting["configuration"]["pattern"]["tooltip"]);
@@ -192,9 +185,7 @@ async fn a_value_that_breaks_a_rule_of_its_field_is_refused_with_what_is_allowed
         document["configuration"]["switch"] = json!({"label": "Switch", "type": "bool", "value": switch});
         document["status"] = json!("configured");
         document["error"] = Value::Null;
-        let path = format!("/.elastic-connectors/_doc/{connector}?refresh=true");
-        let (status, answer) = server.call(Method::PUT, &path, Some(document)).await;
-        assert!(status < 300, "{answer}");
+        server.put_document(".elastic-connectors", &connector, document).await;
         becomes(&server, &place.index, state).await
     };
     for Rule { field, bad, good, says } in &rules {
@@ -232,13 +223,10 @@ async fn a_waiting_job_that_another_program_wants_canceled_is_so_within_seconds(
     })
     .await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    for (id, worker) in
-        [("e2e-never-began", json!({})), ("e2e-was-suspended", json!({"metadata": {"worker": null}}))]
-    {
+    for (id, metadata) in [("e2e-never-began", Value::Null), ("e2e-was-suspended", json!({"worker": null}))] {
         let since = Instant::now();
-        let mut fields =
-            json!({"status": "canceling", "cancelation_requested_at": "2026-01-01T00:00:00+00:00"});
-        fields["metadata"] = worker["metadata"].clone();
+        let fields = json!({"status": "canceling", "cancelation_requested_at": "2026-01-01T00:00:00+00:00",
+            "metadata": metadata});
         write_job(&server, id, &connector, &place.index, fields).await;
         let ended = server.job_becomes(id, &["canceled"], Duration::from_secs(5)).await;
         assert!(ended["canceled_at"].is_string() && ended["error"].is_null(), "{ended}");

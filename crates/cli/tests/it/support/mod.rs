@@ -69,6 +69,13 @@ impl Server {
         answer
     }
 
+    /// Writes a document of the protocol's indices whole; searches see it.
+    pub async fn put_document(&self, alias: &str, id: &str, document: Value) {
+        let path = format!("/{alias}/_doc/{id}?refresh=true");
+        let (status, answer) = self.call(Method::PUT, &path, Some(document)).await;
+        assert!(status < 300, "PUT {path}: {status} {answer}");
+    }
+
     /// Removes what a test made: its index, and its connectors with their jobs.
     pub async fn forget(&self, index: &str) {
         for (alias, field) in
