@@ -63,7 +63,7 @@ impl Store {
     pub fn rows(&self, uuid: &str) -> Result<Rows> {
         let ids = self.db.keyspace(&format!("ids-{uuid}"), options)?;
         let src = self.db.keyspace(&format!("src-{uuid}"), options)?;
-        Ok(Rows::new(ids, src))
+        Ok(Rows::new(self.db.clone(), ids, src))
     }
 
     /// Drops the keyspaces of an index. Their files go when the last snapshot of them does.

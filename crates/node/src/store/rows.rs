@@ -5,7 +5,7 @@
 //! removed when a later operation on its `_id` replaces it, so a scan from a sequence number finds each `_id` at most once.
 
 use bytes::{Buf, BufMut, Bytes};
-use fjall::{Keyspace, OwnedWriteBatch, Readable, Snapshot};
+use fjall::{Database, Keyspace, OwnedWriteBatch, Readable, Snapshot};
 
 use crate::error::{ApiError, Result};
 use crate::index::{DocumentReader, StoredDocument};
@@ -17,6 +17,7 @@ const COUNTER: [u8; 1] = [2];
 /// Rows of one index.
 #[derive(Clone)]
 pub struct Rows {
+    db: Database,
     ids: Keyspace,
     src: Keyspace,
 }
@@ -131,8 +132,8 @@ fn seq_no_of(key: &[u8]) -> Result<u64> {
 }
 
 impl Rows {
-    pub(super) fn new(ids: Keyspace, src: Keyspace) -> Self {
-        Self { ids, src }
+    pub(super) fn new(db: Database, ids: Keyspace, src: Keyspace) -> Self {
+        Self { db, ids, src }
     }
 
     pub(super) fn keyspaces(&self) -> (Keyspace, Keyspace) {
@@ -152,14 +153,18 @@ impl Rows {
     /// # Errors
     /// 500 when the disk fails.
     pub fn get(&self, id: &str) -> Result<Option<StoredDocument>> {
-        // An overwrite between the two reads moves the row; then the id row has moved too.
-        for _ in 0..100 {
-            let Some(row) = self.id(id)?.filter(|row| !row.deleted) else { return Ok(None) };
-            if let Some(found) = self.src.get(key(LIVE, row.seq_no))? {
-                return parse_live(row.seq_no, super::shared(found)).map(Some);
-            }
+        let Some(row) = self.id(id)?.filter(|row| !row.deleted) else { return Ok(None) };
+        if let Some(found) = self.src.get(key(LIVE, row.seq_no))? {
+            return parse_live(row.seq_no, super::shared(found)).map(Some);
         }
-        Err(damaged("document missing"))
+        // Reads outside of a snapshot see a commit row by row as it is applied: this one is replacing the document. A snapshot
+        // has either all of a commit or nothing; one for each read would cost more.
+        let snapshot = self.db.snapshot();
+        let row = snapshot.get(&self.ids, id.as_bytes())?.map(|row| parse_id(&row)).transpose()?;
+        let Some(row) = row.filter(|row| !row.deleted) else { return Ok(None) };
+        let found =
+            snapshot.get(&self.src, key(LIVE, row.seq_no))?.ok_or_else(|| damaged("document missing"))?;
+        parse_live(row.seq_no, super::shared(found)).map(Some)
     }
 
     /// The sequence number the next operation gets.

@@ -26,6 +26,40 @@ fn rows_come_back_as_they_were_written() {
 }
 
 #[test]
+fn a_document_is_found_while_a_large_commit_replaces_it() {
+    const COMMITS: u64 = 50;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let rows = store.rows("u").unwrap();
+    let replace = |seq_no: u64| {
+        let mut batch = store.db.batch();
+        if seq_no > 0 {
+            rows.remove_target(&mut batch, IdRow { seq_no: seq_no - 1, version: seq_no, deleted: false });
+        }
+        // Others of the same commit, which are applied between the two rows of this one.
+        for other in 0..2_000 {
+            let at = IdRow { seq_no: 1_000_000 + other, version: 1, deleted: false };
+            rows.put_id(&mut batch, &format!("other {other}"), at);
+        }
+        let now = IdRow { seq_no, version: seq_no + 1, deleted: false };
+        rows.put_live(&mut batch, seq_no, now.version, &mut live_row("a", None, b"{}"));
+        rows.put_id(&mut batch, "a", now);
+        batch.commit().unwrap();
+    };
+    replace(0);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| (1..COMMITS).for_each(replace));
+        let mut last = 0;
+        while !writer.is_finished() {
+            let found = rows.get("a").unwrap().unwrap();
+            assert!(found.seq_no >= last, "{} after {last}", found.seq_no);
+            last = found.seq_no;
+        }
+    });
+    assert_eq!(rows.get("a").unwrap().unwrap().seq_no, COMMITS - 1);
+}
+
+#[test]
 fn a_scan_finds_each_id_once_and_tombstones_first() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
