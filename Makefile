@@ -1,7 +1,6 @@
 # The verbs of this project. `make help` lists them.
 CARGO ?= cargo
 PYTHON ?= python3
-BIN := bin/elastic-ingest bin/connectors
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo run test ftest ftest-compare e2e scale lint fmt bench bench-pages bench-incremental bench-steady memory coverage licenses kill-test clean
@@ -9,13 +8,10 @@ BIN := bin/elastic-ingest bin/connectors
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | column -t -s '|'
 
-install: $(BIN) ## Build bin/elastic-ingest and bin/connectors
-$(BIN): FORCE
+install: ## Build bin/elastic-ingest and bin/connectors
 	@mkdir -p bin
 	$(CARGO) build --release --locked -p connectors-cli
 	@install -m 755 target/release/elastic-ingest target/release/connectors bin/
-.PHONY: FORCE
-FORCE:
 
 demo: install ## Sync this project's own sources into the embedded node and search them
 	bin/connectors sync dir --index search-demo --set directory=crates --set pattern='**/*.rs'
