@@ -33,13 +33,13 @@ class Run:
         self.source, self.connector, self.record, self.folder = source, connector, record, folder
         self.url, self.index = connector.url, connector.index
 
-    def phase(self, name, sync, counts, skipped=False):
+    def phase(self, name, sync, expected, counts, skipped=False):
         """One sync, the index verified after it, and the counts it reports. `skipped`: it may have seen at once that nothing changed."""
         watches, log, progress = [], os.path.join(self.folder, f"{name}.log"), os.path.join(self.folder, f"{name}.jsonl")
         run = sync(lambda pid: watches.append(self.record.watch(pid)) or watches[0], log, progress)
         began, verified = time.monotonic(), (0, 0)
         try:
-            verified = verify(self.url, self.index, self.source, name)
+            verified = verify(self.url, self.index, self.source, expected, name)
         finally:
             self.record.record(name, run, watches[0], log, progress, verified)
         told = " ".join(f"{key.removesuffix('_document_count')} {run['report'].get(key)}" for key in counts)
@@ -53,19 +53,21 @@ class Run:
             raise SystemExit(f"the report of the {name} sync is wrong: {', '.join(wrong)}")
 
     def full(self, name, written, deleted):
-        total = len(self.source.expected())
-        self.phase(name, self.connector.sync, {
+        """`written`: None for all documents."""
+        expected = self.source.expected()
+        total = len(expected)
+        written = total if written is None else written
+        self.phase(name, self.connector.sync, expected, {
             "status": "completed", "extracted_document_count": total, "indexed_document_count": written, "deleted_document_count": deleted,
             "unchanged_document_count": total - written, "dead_letter_count": 0}, skipped=written + deleted == 0)
 
     def incremental(self, changes):
         written = changes["inserted"] + changes["changed"]
-        self.phase("incremental", self.connector.incremental,
+        self.phase("incremental", self.connector.incremental, self.source.expected(),
                    {"status": "completed", "indexed_document_count": written, "deleted_document_count": changes["deleted"]})
 
     def all(self):
-        total = len(self.source.expected())
-        self.full("first", total, 0)
+        self.full("first", None, 0)
         changes = self.source.change(0.02)
         print(f"  changed rows: {changes}")
         self.full("changed", changes["inserted"] + changes["changed"], changes["deleted"])

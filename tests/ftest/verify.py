@@ -1,8 +1,11 @@
 """Compares every document of an index, field by field, with what the source holds."""
+import collections
+import multiprocessing
+import os
 import re
 
 from ftest.rules import Null, Text, fits, is_moment
-from support.elastic import documents
+from support.elastic import documents, point_in_time
 
 HASH = re.compile(r"[A-Za-z0-9_-]{22}")
 SHOWN = 10
@@ -30,25 +33,49 @@ def differences(identifier, got, expected):
     return wrong
 
 
-def verify(url, index, source, phase):
-    """Answers how many documents and fields agree; raises at the end of the index if any does not, or one is missing or too many."""
-    expected, problems, seen, fields = source.expected(), [], set(), 0
-    for identifier, got in documents(url, index):
-        told = identifier if identifier in expected else source.identify(identifier, got)
-        if told not in expected:
+def compare(part, parts, url, pit, source, expected):
+    """One part of the documents: what told each of them, how many fields agree, and what is wrong."""
+    problems, told, fields = [], [], 0
+    for identifier, got in documents(url, pit, part, parts):
+        name = identifier if identifier in expected else source.identify(identifier, got)
+        if name not in expected:
             problems.append(f"{identifier}: not in the source")
             continue
-        if told in seen:
-            problems.append(f"{identifier}: twice")
-        seen.add(told)
-        row = expected[told]
-        rules = source.document(row)
+        told.append(name)
+        rules = source.document(expected[name])
         fields += sum(not isinstance(rule, Null) for rule in rules.values())
         problems += [f"{identifier}: {line}" for line in differences(identifier, got, rules)]
         if len(problems) > 1000:
             break
-    else:
-        problems += [f"{identifier}: missing in the index" for identifier in map(str, expected.keys() - seen)]
+    return told, fields, problems
+
+
+# What the processes of `verify` compare with; they are forked, so that nothing of it is sent to them.
+job = ()
+
+
+def compare_part(part):
+    return compare(part, *job)
+
+
+def verify(url, index, source, expected, phase):
+    """Answers how many documents and fields agree; raises at the end of the index if any does not, or one is missing or too many.
+    `expected`: `source.expected()`. One process for each processor: making the values that the fields should have takes the time."""
+    global job
+    parts = os.cpu_count() or 1
+    with point_in_time(url, index) as pit:
+        job = (parts, url, pit, source, expected)
+        with multiprocessing.get_context("fork").Pool(parts) as pool:
+            compared = pool.map(compare_part, range(parts), chunksize=1)
+        job = ()
+    told = [name for names, _, _ in compared for name in names]
+    fields = sum(count for _, count, _ in compared)
+    problems = [line for _, _, lines in compared for line in lines]
+    seen = set(told)
+    if len(seen) < len(told):
+        problems += [f"{name}: {count} times" for name, count in collections.Counter(told).items() if count > 1]
+    if len(problems) <= 1000:
+        problems += [f"{name}: missing in the index" for name in map(str, expected.keys() - seen)]
     if problems:
         lines = "\n  ".join(sorted(problems)[:SHOWN])
         raise Mismatch(f"after the {phase} sync the index {index} is not what the source holds: {len(problems):,} differences\n  {lines}")

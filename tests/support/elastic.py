@@ -1,4 +1,5 @@
 """A few requests to Elasticsearch. Standard library only."""
+import contextlib
 import json
 import time
 import urllib.error
@@ -19,24 +20,34 @@ def call(url, method, path, body=None, kind="application/json"):
         raise SystemExit(f"{method} {path}: {error.code} {error.read().decode()[:500]}")
 
 
-def documents(url, index):
-    """(id, source) of every document. Numbers with a fraction are `Decimal`, so that no digit gets lost on the way."""
+@contextlib.contextmanager
+def point_in_time(url, index):
+    """The id of a point in time of all that was written until now."""
     call(url, "POST", f"/{index}/_refresh")
-    pit, after = call(url, "POST", f"/{index}/_pit?keep_alive=5m")["id"], []
+    pit = call(url, "POST", f"/{index}/_pit?keep_alive=5m")["id"]
     try:
-        while True:
-            body = {"size": 2000, "pit": {"id": pit, "keep_alive": "5m"}, "sort": ["_shard_doc"]}
-            if after:
-                body["search_after"] = after
-            request = urllib.request.Request(url + "/_search", json.dumps(body).encode(), {"Content-Type": "application/json"})
-            with urllib.request.urlopen(request, timeout=300) as answer:
-                hits = json.loads(answer.read(), parse_float=Decimal)["hits"]["hits"]
-            if not hits:
-                return
-            yield from ((hit["_id"], hit["_source"]) for hit in hits)
-            after = [int(value) for value in hits[-1]["sort"]]
+        yield pit
     finally:
         call(url, "DELETE", "/_pit", {"id": pit})
+
+
+def documents(url, pit, part=0, parts=1):
+    """(id, source) of every document of a point in time, or of one of so many parts of them. Numbers with a fraction are `Decimal`, so
+    that no digit gets lost on the way."""
+    after = []
+    while True:
+        body = {"size": 2000, "pit": {"id": pit, "keep_alive": "5m"}, "sort": ["_shard_doc"]}
+        if parts > 1:
+            body["slice"] = {"id": part, "max": parts}
+        if after:
+            body["search_after"] = after
+        request = urllib.request.Request(url + "/_search", json.dumps(body).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=300) as answer:
+            hits = json.loads(answer.read(), parse_float=Decimal)["hits"]["hits"]
+        if not hits:
+            return
+        yield from ((hit["_id"], hit["_source"]) for hit in hits)
+        after = [int(value) for value in hits[-1]["sort"]]
 
 
 def wait_until_up(url, seconds=60):
