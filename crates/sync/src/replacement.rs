@@ -203,10 +203,16 @@ impl Replacement {
         complete(&self.name, counters, found.unwrap_or_default())
     }
 
-    /// Gives the new index the name, and the other aliases of the old one: in one request, which the server carries out at
-    /// one moment.
+    /// Gives the new index the name, and the other aliases that the old one has by now: in one request, which the server carries
+    /// out at one moment.
     pub(crate) async fn swap(&self) -> Result<(), RebuildError> {
-        let swapped = self.client.update_aliases(&self.actions()).await;
+        let mut old_aliases = Map::new();
+        if let Some(old) = &self.old {
+            // Where it is gone, or lost the name, the request is refused for what it removes.
+            let now = self.client.indices_of(&old.index).await?.remove(&old.index);
+            old_aliases = now.map(|info| info.aliases).unwrap_or_default();
+        }
+        let swapped = self.client.update_aliases(&self.actions(old_aliases)).await;
         // An answer that was lost says nothing of what was done, and of an alias that somebody changed meanwhile the server
         // says too little.
         let found = self.client.indices_of(&self.name).await?;
@@ -219,18 +225,19 @@ impl Replacement {
         Err(RebuildError::NotMoved { name: self.name.clone(), index: self.index.clone(), found })
     }
 
-    fn actions(&self) -> Vec<Value> {
+    fn actions(&self, mut old_aliases: Map<String, Value>) -> Vec<Value> {
         let mut aliases = self.given.clone();
         let mut actions = Vec::new();
         if let Some(old) = &self.old {
-            aliases.extend(old.info.aliases.clone());
             if old.by_alias {
-                let names = old.info.aliases.keys();
+                old_aliases.entry(self.name.as_str()).or_insert_with(|| json!({}));
+                let names = old_aliases.keys();
                 actions.extend(names.map(|alias| json!({"remove": {"index": old.index, "alias": alias}})));
             } else {
                 actions.push(json!({"remove_index": {"index": old.index}}));
             }
         }
+        aliases.extend(old_aliases);
         // What the job writes later goes through the alias.
         let own = aliases.entry(self.name.as_str()).or_insert_with(|| json!({}));
         own["is_write_index"] = json!(true);

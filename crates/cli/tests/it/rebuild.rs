@@ -1,6 +1,6 @@
 //! `--rebuild`: a new index takes the old one's place while others search.
 
-use std::process::{Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -35,6 +35,26 @@ async fn behind(server: &Server, name: &str) -> String {
 
 fn rebuild(place: &Workplace, config: &std::path::Path, more: &[&str]) -> Output {
     place.sync_command(config).arg("--rebuild").args(more).output().unwrap()
+}
+
+/// Begins a rebuild and waits until its new index, which is not the one that is there, has some documents.
+async fn midway(
+    server: &Server,
+    place: &Workplace,
+    config: &std::path::Path,
+    there: Option<&str>,
+) -> (Child, String) {
+    let mut command = place.sync_command(config);
+    let child = command.arg("--rebuild").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let half = until("a half-filled index", Duration::from_mins(1), async || {
+        let found = indices(server, &format!("{}-rebuild-", place.index)).await;
+        let new = found.into_iter().next_back().filter(|new| Some(new.as_str()) != there)?;
+        server.call(Method::POST, &format!("/{new}/_refresh"), None).await;
+        let (_, answer) = server.call(Method::GET, &format!("/{new}/_count"), None).await;
+        answer["count"].as_u64().filter(|count| *count > 0).map(|_| new)
+    })
+    .await;
+    (child, half)
 }
 
 fn completed(output: &Output) -> Value {
@@ -337,24 +357,7 @@ async fn a_rebuild_that_is_killed_or_canceled_leaves_the_index_and_the_next_one_
     let door = Door::before(&server.url);
     door.slow(400);
     let slow = place.config(&door.url(), &json!({"elasticsearch.bulk.chunk_size": 10}));
-    let midway = async |left: Option<&str>| {
-        let child = place
-            .sync_command(&slow)
-            .arg("--rebuild")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let half = until("a half-filled index", Duration::from_mins(1), async || {
-            let found = indices(&server, &format!("{}-rebuild-", place.index)).await;
-            let new = found.into_iter().next_back().filter(|new| Some(new.as_str()) != left)?;
-            server.call(Method::POST, &format!("/{new}/_refresh"), None).await;
-            let (_, answer) = server.call(Method::GET, &format!("/{new}/_count"), None).await;
-            answer["count"].as_u64().filter(|count| *count > 0).map(|_| new)
-        })
-        .await;
-        (child, half)
-    };
+    let midway = async |left| midway(&server, &place, &slow, left).await;
 
     // Killed: nobody cleans up, but nothing else is touched.
     let (mut child, half) = midway(None).await;
@@ -391,6 +394,42 @@ async fn a_rebuild_that_is_killed_or_canceled_leaves_the_index_and_the_next_one_
     let last = completed(&rebuild(&place, &direct, &[]));
     assert_eq!(last["indexed_document_count"], 400, "{last}");
     assert_eq!(server.documents(&place.index).await, before);
+    forget(&server, &place.index).await;
+}
+
+#[tokio::test]
+async fn aliases_that_change_while_an_index_is_rebuilt_are_those_of_the_new_one() {
+    let server = Server::start().await;
+    let place = Workplace::new("search-rebuild-aliases");
+    forget(&server, &place.index).await;
+    place.fill(200, 1000);
+    place.sync(&place.config(&server.url, &json!({})));
+    let door = Door::before(&server.url);
+    let slow = place.config(&door.url(), &json!({"elasticsearch.bulk.chunk_size": 10}));
+    let alias = |number: usize| format!("{}-alias-{number}", place.index);
+    let change = async |action: &str, number: usize| {
+        let old = behind(&server, &place.index).await;
+        let actions = json!({"actions": [{action: {"index": old, "alias": alias(number)}}]});
+        let (status, answer) = server.call(Method::POST, "/_aliases", Some(actions)).await;
+        assert_eq!(status, 200, "{answer}");
+    };
+    change("add", 0).await;
+    // The name is that of an index, and then an alias itself.
+    let mut there = None;
+    for number in 0..2 {
+        door.slow(400);
+        let (mut child, _) = midway(&server, &place, &slow, there.as_deref()).await;
+        change("add", number + 1).await;
+        change("remove", number).await;
+        door.slow(0);
+        assert!(child.wait().unwrap().success());
+        let new = behind(&server, &place.index).await;
+        let info = server.get(&format!("/{new}")).await[&new].clone();
+        let names: Vec<&String> = info["aliases"].as_object().unwrap().keys().collect();
+        assert_eq!(names, [&place.index, &alias(number + 1)], "{info}");
+        assert_eq!(server.documents(&alias(number + 1)).await, place.listing());
+        there = Some(new);
+    }
     forget(&server, &place.index).await;
 }
 
