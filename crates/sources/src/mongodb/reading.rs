@@ -17,11 +17,8 @@ use super::document::{self, IdKinds};
 use super::error::{Moment, StreamFailure, stream_failure};
 use super::rules::{Find, Rules};
 use super::value::Decoder;
+use crate::shared::batch::Batch;
 
-/// Documents handed to the sync engine in one go, at most.
-const BATCH: usize = 128;
-/// Bytes of BSON handed to the sync engine in one go, at most (one larger document goes alone).
-const BATCH_BYTES: usize = 1 << 20;
 /// Changed documents that are looked up with one query.
 const LOOKUP: usize = 250;
 /// Empty answers of a change stream until a cluster whose shards are behind is given up: about 15 seconds.
@@ -242,15 +239,13 @@ struct Start {
 /// Documents on their way to the sync engine.
 struct Outbox<'a> {
     decoder: Decoder,
-    sink: &'a Sink,
-    messages: Vec<Message>,
-    bytes: usize,
+    batch: Batch<'a>,
     kinds: IdKinds,
 }
 
 impl<'a> Outbox<'a> {
     fn new(decoder: Decoder, sink: &'a Sink) -> Self {
-        Self { decoder, sink, messages: Vec::with_capacity(BATCH), bytes: 0, kinds: IdKinds::default() }
+        Self { decoder, batch: Batch::new(sink), kinds: IdKinds::default() }
     }
 
     /// Sends the documents of an answer; `seen` gets their ids.
@@ -269,17 +264,12 @@ impl<'a> Outbox<'a> {
                 .ok_or_else(|| invalid(&"there is something else among the documents"))?;
             let document = document::from_bson(raw, self.decoder, &mut self.kinds)?;
             seen(&document.id);
-            self.messages.push(Message::Document(document));
-            self.bytes += raw.as_bytes().len();
-            if self.messages.len() >= BATCH || self.bytes >= BATCH_BYTES {
-                self.flush().await?;
-            }
+            self.batch.add(Message::Document(document), raw.as_bytes().len()).await?;
         }
         Ok(())
     }
 
     async fn flush(&mut self) -> Result<(), SourceError> {
-        self.bytes = 0;
-        self.sink.send_all(std::mem::replace(&mut self.messages, Vec::with_capacity(BATCH))).await
+        self.batch.flush().await
     }
 }

@@ -4,7 +4,6 @@
 //! stays in a transaction, which touches no table: each page is a transaction of its own that takes the snapshot over. So no lock
 //! outlives a page, and nobody who alters a table waits for the sync to end.
 
-mod batch;
 mod pages;
 mod stream;
 
@@ -18,7 +17,6 @@ use tokio::task::JoinSet;
 use tokio_postgres::Error;
 use tracing::Instrument;
 
-pub(super) use self::batch::Batch;
 pub(super) use self::pages::{Part, parts};
 pub(super) use self::stream::{Query, table_field};
 use super::catalog::Table;

@@ -2,5 +2,7 @@
 
 #[cfg(any(feature = "mongodb", feature = "mysql", feature = "postgresql"))]
 pub(crate) mod authorities;
+#[cfg(any(feature = "mongodb", feature = "mysql", feature = "postgresql"))]
+pub(crate) mod batch;
 #[cfg(any(feature = "mysql", feature = "postgresql"))]
 pub(crate) mod sql;

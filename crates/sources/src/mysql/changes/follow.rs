@@ -12,11 +12,12 @@ use mysql_async::{BinlogStreamRequest, Error, Params, Row, Value};
 use super::super::catalog::Table;
 use super::super::client::{Client, Session, quote};
 use super::super::error;
-use super::super::read::{Batch, Failure, Reader, shape, statement};
+use super::super::read::{Failure, Reader, shape, statement};
 use super::cursor::Cursor;
 use super::keys;
 use super::position::{self, Position};
 use super::tracker::{Step, Tracker, lost};
+use crate::shared::batch::Batch;
 
 /// Keys that are read again in one go.
 const KEYS: usize = 1000;
@@ -183,12 +184,13 @@ async fn send_rows(
         while let Some(row) = rows.next().await {
             let document = shape.document(row?.unwrap());
             gone.remove(&document.id);
-            batch.document(document).await?;
+            let size = document.size();
+            batch.add(Message::Document(document), size).await?;
         }
     }
     result.drop_result().await?;
     for id in gone {
-        batch.push(Message::Delete(id)).await?;
+        batch.add(Message::Delete(id), 0).await?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use mysql_async::{Error, Value};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-pub(super) use self::rows::{Batch, shape};
+pub(super) use self::rows::shape;
 pub(super) use self::snapshot::Snapshot;
 use super::catalog::{self, Table};
 use super::client::{Client, Session, quote};

@@ -1,13 +1,11 @@
 //! From the rows of one statement to messages in the sink.
 
-use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use connectors_sdk::{Document, Message, Sink, SourceError};
+use connectors_sdk::{Message, SourceError};
 use futures_util::StreamExt;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Column, Params, Row, Value};
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::catalog::Table;
 use super::super::client::{Session, quote};
@@ -15,53 +13,12 @@ use super::super::document::Shape;
 use super::super::rules::Query;
 use super::statement::{self, Statement};
 use super::{Failure, Progress, Reader};
+use crate::shared::batch::Batch;
 use crate::shared::sql::ranges::KeyRange;
-
-/// Documents handed to the sync engine in one go, and their bytes.
-const BATCH: usize = 128;
-const BATCH_BYTES: usize = 1 << 20;
+use crate::shared::sql::repeated::Repeated;
 
 /// Bytes of a page: where rows are wide, a page has fewer of them, so that little is read again after a lost connection.
 const PAGE_BYTES: u64 = 64 << 20;
-
-/// Rows without a key that are compared with each other to count those that are alike.
-const COMPARED: usize = 1_000_000;
-
-/// Messages on their way to the sync engine.
-pub(in super::super) struct Batch<'a> {
-    sink: &'a Sink,
-    messages: Vec<Message>,
-    bytes: usize,
-    /// How long the engine let us wait.
-    waited: Duration,
-}
-
-impl<'a> Batch<'a> {
-    pub(in super::super) fn new(sink: &'a Sink) -> Self {
-        Self { sink, messages: Vec::with_capacity(BATCH), bytes: 0, waited: Duration::ZERO }
-    }
-
-    pub(in super::super) async fn document(&mut self, document: Document) -> Result<(), SourceError> {
-        self.bytes += document.size();
-        self.push(Message::Document(document)).await
-    }
-
-    pub(in super::super) async fn push(&mut self, message: Message) -> Result<(), SourceError> {
-        self.messages.push(message);
-        if self.messages.len() < BATCH && self.bytes < BATCH_BYTES { Ok(()) } else { self.flush().await }
-    }
-
-    pub(in super::super) async fn flush(&mut self) -> Result<(), SourceError> {
-        if self.messages.is_empty() {
-            return Ok(());
-        }
-        self.bytes = 0;
-        let started = Instant::now();
-        let sent = self.sink.send_all(std::mem::replace(&mut self.messages, Vec::with_capacity(BATCH))).await;
-        self.waited += started.elapsed();
-        sent
-    }
-}
 
 /// What the rows of a table become.
 pub(in super::super) fn shape(table: &Table, result: &[Column]) -> Shape {
@@ -102,8 +59,9 @@ async fn each_row(
             seen(&shape, &row);
             let document = shape.document(row);
             rows.count += 1;
-            rows.bytes += document.size() as u64;
-            batch.document(document).await?;
+            let size = document.size();
+            rows.bytes += size as u64;
+            batch.add(Message::Document(document), size).await?;
         }
     }
     result.drop_result().await?;
@@ -151,7 +109,7 @@ impl Reader {
             .await?;
             session.release().await?;
             batch.flush().await?;
-            let spent = started.elapsed().saturating_sub(batch.waited);
+            let spent = started.elapsed().saturating_sub(batch.waited());
             tracing::debug!("page of {}: {} rows in {} ms", table.name, rows.count, spent.as_millis());
             if rows.count < limit {
                 return Ok(());
@@ -196,7 +154,7 @@ impl Reader {
         let started = Instant::now();
         session.hold().await?;
         let mut batch = Batch::new(&self.sink);
-        let mut alike = Alike::default();
+        let mut alike = Repeated::default();
         let keyless = table.key.is_empty();
         let rows = each_row(
             session,
@@ -212,9 +170,14 @@ impl Reader {
         .await?;
         session.release().await?;
         batch.flush().await?;
-        let spent = started.elapsed().saturating_sub(batch.waited);
+        let spent = started.elapsed().saturating_sub(batch.waited());
         tracing::debug!("page of {}: {} rows in {} ms", table.name, rows.count, spent.as_millis());
-        alike.report(&table.name);
+        if let Some(count) = alike.count() {
+            tracing::warn!(
+                "{count} rows of {} are like others in all values and share a document with them: the table has no key",
+                table.name
+            );
+        }
         Ok(())
     }
 
@@ -228,36 +191,8 @@ impl Reader {
         let rows = each_row(session, statement, |result| query.shape(result), &mut batch, |_, _| {}).await?;
         session.release().await?;
         batch.flush().await?;
-        let spent = started.elapsed().saturating_sub(batch.waited);
+        let spent = started.elapsed().saturating_sub(batch.waited());
         tracing::debug!("page of {}: {} rows in {} ms", query.rule.place, rows.count, spent.as_millis());
         Ok(())
-    }
-}
-
-/// Counts rows that become one document.
-#[derive(Default)]
-struct Alike {
-    ids: HashSet<u64>,
-    count: u64,
-}
-
-impl Alike {
-    fn see(&mut self, id: &str) {
-        let hash = xxh3_64(id.as_bytes());
-        if self.ids.contains(&hash) {
-            self.count += 1;
-        } else if self.ids.len() < COMPARED {
-            self.ids.insert(hash);
-        }
-    }
-
-    fn report(&self, table: &str) {
-        if self.count > 0 {
-            let least = if self.ids.len() == COMPARED { "at least " } else { "" };
-            tracing::warn!(
-                "{least}{} rows of {table} are like others in all values and share a document with them: the table has no key",
-                self.count
-            );
-        }
     }
 }

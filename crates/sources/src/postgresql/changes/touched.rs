@@ -12,7 +12,8 @@ use crate::postgresql::catalog::{self, Table};
 use crate::postgresql::client::{Bound, Session};
 use crate::postgresql::document::Shape;
 use crate::postgresql::error::{Failure, Place, quoted};
-use crate::postgresql::read::{Batch, Stop};
+use crate::postgresql::read::Stop;
+use crate::shared::batch::Batch;
 
 /// Keys, or transactions, that are collected before their rows are read.
 const COLLECTED: usize = 20_000;
@@ -151,19 +152,15 @@ impl<'a> Touched<'a> {
             let row = row?;
             // The key as the log has it comes after the columns.
             let named = shape.id_from(&row, columns)?;
-            let mut full = false;
             let found = shape.has_key(&row)?;
             let document = if found { Some(shape.document(&row)?) } else { None };
             if document.as_ref().is_none_or(|document| document.id != named) {
                 self.sent.deleted += 1;
-                full = batch.push(Message::Delete(named), 0);
+                batch.add(Message::Delete(named), 0).await?;
             }
             if let Some(document) = document {
                 self.sent.rows += 1;
-                full |= batch.add(document, row.raw_size_bytes());
-            }
-            if full {
-                batch.flush().await?;
+                batch.add(Message::Document(document), row.raw_size_bytes()).await?;
             }
         }
         batch.flush().await?;

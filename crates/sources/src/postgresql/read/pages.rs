@@ -1,15 +1,16 @@
 //! Tables with a key: page after page, each beginning after the last key of the one before.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use connectors_sdk::{ErrorKind, SourceError};
+use connectors_sdk::{ErrorKind, Message, SourceError};
 use tokio_postgres::{Error, Statement};
 
-use super::{Batch, Reader, Seat, Stop, is_cut, pause};
+use super::{Reader, Seat, Stop, is_cut, pause};
 use crate::postgresql::catalog::{self, Fence, Kind, Table};
 use crate::postgresql::client::{Bound, Session, Typed};
 use crate::postgresql::document::Shape;
 use crate::postgresql::error::{Failure, Place, quoted};
+use crate::shared::batch::Batch;
 use crate::shared::sql::keyset;
 use crate::shared::sql::ranges::{KeyRange, split};
 
@@ -200,7 +201,6 @@ impl Reader {
         progress: &mut Progress,
     ) -> Result<i64, Stop> {
         let begun = Instant::now();
-        let mut waited = Duration::ZERO;
         let snapshot = if progress.fresh { None } else { self.lock().clone() };
         progress.shared |= snapshot.is_some();
         session
@@ -228,24 +228,18 @@ impl Reader {
                 None => break Ok(()),
             };
             count += 1;
-            if batch.add(pages.shape.document(&row)?, row.raw_size_bytes()) {
-                let full = Instant::now();
-                batch.flush().await?;
-                waited += full.elapsed();
-            }
+            batch.add(Message::Document(pages.shape.document(&row)?), row.raw_size_bytes()).await?;
             last = Some(row);
         };
         // What came before an error counts: the next attempt goes on after it.
-        let full = Instant::now();
         batch.flush().await?;
-        waited += full.elapsed();
         if let Some(row) = last {
             progress.after = Some((pages.shape.key_of(&row)?, pages.types.clone()));
         }
         progress.rows += u64::try_from(count).unwrap_or_default();
         ended?;
         session.run("COMMIT").await?;
-        let took = begun.elapsed().saturating_sub(waited).as_millis();
+        let took = begun.elapsed().saturating_sub(batch.waited()).as_millis();
         tracing::debug!("page of {}: {count} rows in {took} ms", part.table.name);
         Ok(count)
     }

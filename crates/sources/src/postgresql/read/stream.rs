@@ -3,23 +3,20 @@
 //! Each has a snapshot of its own. The one that pages share would not do: a table that is rewritten or emptied seems empty to an
 //! older snapshot, and what a query reads is not known before it is run.
 
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use connectors_sdk::{ErrorKind, SourceError};
+use connectors_sdk::{ErrorKind, Message, SourceError};
 use serde_json::Value;
 use tokio_postgres::Statement;
-use xxhash_rust::xxh3::xxh3_128;
 
-use super::{Batch, Reader, Seat, Stop, is_cut, pause};
+use super::{Reader, Seat, Stop, is_cut, pause};
 use crate::postgresql::catalog::{self, Table};
 use crate::postgresql::client::{Bound, Session};
 use crate::postgresql::document::Shape;
 use crate::postgresql::error::{Failure, quoted};
 use crate::postgresql::rules::Custom;
-
-/// Ids remembered to find rows that are the same: 16 bytes each.
-const REMEMBERED: usize = 1_000_000;
+use crate::shared::batch::Batch;
+use crate::shared::sql::repeated::Repeated;
 
 /// Something that is read by one statement.
 #[derive(Debug)]
@@ -96,35 +93,30 @@ impl Reader {
                 (shape, statement, Vec::new())
             }
         };
-        let mut seen = Seen::default();
+        let mut seen = Repeated::default();
         let mut batch = Batch::new(&self.sink);
         let (mut total, mut count) = (0, 0);
-        let (mut begun, mut waited) = (Instant::now(), Duration::ZERO);
+        let (mut begun, mut waited) = (Instant::now(), batch.waited());
         let mut rows = session.stream(&statement, values).await?;
         while let Some(row) = rows.next().await {
             let row = row?;
             let document = shape.document(&row)?;
             total += 1;
             count += 1;
-            seen.add(&document.id);
-            if batch.add(document, row.raw_size_bytes()) {
-                let full = Instant::now();
-                batch.flush().await?;
-                waited += full.elapsed();
-            }
+            seen.see(&document.id);
+            batch.add(Message::Document(document), row.raw_size_bytes()).await?;
             if count == self.page {
-                report(query, count, begun.elapsed().saturating_sub(waited));
-                (count, begun, waited) = (0, Instant::now(), Duration::ZERO);
+                report(query, count, (begun.elapsed() + waited).saturating_sub(batch.waited()));
+                (count, begun, waited) = (0, Instant::now(), batch.waited());
             }
         }
-        report(query, count, begun.elapsed().saturating_sub(waited));
+        report(query, count, (begun.elapsed() + waited).saturating_sub(batch.waited()));
         batch.flush().await?;
         session.run("COMMIT").await?;
-        if seen.twice > 0 {
+        if let Some(count) = seen.count() {
             tracing::warn!(
-                "{}: {} rows have the id of another row: one document stands for them",
-                query.label,
-                seen.twice
+                "{}: {count} rows have the id of another row: one document stands for them",
+                query.label
             );
         }
         Ok(total)
@@ -170,24 +162,6 @@ impl Reader {
 
 fn report(query: &Query, rows: i64, took: Duration) {
     tracing::debug!("page of {}: {rows} rows in {} ms", query.label, took.as_millis());
-}
-
-/// Finds ids that came before.
-#[derive(Default)]
-struct Seen {
-    ids: HashSet<u128>,
-    twice: u64,
-}
-
-impl Seen {
-    fn add(&mut self, id: &str) {
-        let hash = xxh3_128(id.as_bytes());
-        if self.ids.contains(&hash) {
-            self.twice += 1;
-        } else if self.ids.len() < REMEMBERED {
-            self.ids.insert(hash);
-        }
-    }
 }
 
 /// The field `table` of a custom query's documents.

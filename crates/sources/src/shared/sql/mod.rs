@@ -5,5 +5,6 @@ pub(crate) mod decimal;
 pub(crate) mod id;
 pub(crate) mod keyset;
 pub(crate) mod ranges;
+pub(crate) mod repeated;
 pub(crate) mod rules;
 pub(crate) mod selection;
