@@ -1,5 +1,6 @@
 //! What every registered source must do, whatever it reads. A source without a fixture fails the suite.
 
+mod certificates;
 #[cfg(feature = "mongodb")]
 mod mongodb;
 #[cfg(feature = "mysql")]

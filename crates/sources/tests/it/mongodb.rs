@@ -3,6 +3,7 @@
 mod changes;
 mod faults;
 pub(crate) mod fixture;
+mod tls;
 
 use std::collections::BTreeMap;
 

@@ -5,6 +5,7 @@ mod failures;
 mod full;
 mod rules;
 mod support;
+mod tls;
 mod values;
 
 use self::support::Db;

@@ -266,12 +266,18 @@ async fn carry(client: TcpStream, to: u16, left: Arc<AtomicUsize>, after: usize)
 pub(super) struct Server {
     port: u16,
     data: String,
+    options: String,
 }
 
 impl Server {
     pub(super) fn start(port: u16) -> Self {
+        Self::with(port, "")
+    }
+
+    /// With more options of `mariadbd`.
+    pub(super) fn with(port: u16, options: &str) -> Self {
         let data = format!("/tmp/connectors-it-mariadb-{port}");
-        let server = Self { port, data };
+        let server = Self { port, data, options: options.to_owned() };
         server.script("stop");
         _ = std::fs::remove_dir_all(&server.data);
         server.script("start");
@@ -296,7 +302,7 @@ impl Server {
         let script = format!("{}/../../tests/backends/mariadb/{verb}", env!("CARGO_MANIFEST_DIR"));
         let mut command = Command::new(script);
         if verb == "start" {
-            command.args(["--port", &self.port.to_string()]);
+            command.args(["--port", &self.port.to_string()]).env("MARIADB_OPTIONS", &self.options);
         }
         let output = command.args(["--data", &self.data]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
