@@ -31,7 +31,7 @@ SIZES = {"small": 1_000, "medium": 12_000, "large": 1_000_000}
 class Run:
     def __init__(self, source, connector, record, folder):
         self.source, self.connector, self.record, self.folder = source, connector, record, folder
-        self.url, self.index = connector.url, connector.index
+        self.url, self.index, self.verified = connector.url, connector.index, {}
 
     def phase(self, name, sync, expected, counts, skipped=False):
         """One sync, the index verified after it, and the counts it reports. `skipped`: it may have seen at once that nothing changed."""
@@ -39,7 +39,7 @@ class Run:
         run = sync(lambda pid: watches.append(self.record.watch(pid)) or watches[0], log, progress)
         began, verified = time.monotonic(), (0, 0)
         try:
-            verified = verify(self.url, self.index, self.source, expected, name)
+            verified = verify(self.url, self.index, self.source, expected, name, self.verified)
         finally:
             self.record.record(name, run, watches[0], log, progress, verified)
         told = " ".join(f"{key.removesuffix('_document_count')} {run['report'].get(key)}" for key in counts)

@@ -119,6 +119,9 @@ class Source:
         """No document is told by anything but its id."""
         return None
 
+    def version(self, number):
+        return self.live.versions[number]
+
     def document(self, number):
         return self.make(number, self.live.versions[number])[1]
 

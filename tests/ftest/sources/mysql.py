@@ -122,6 +122,9 @@ class Source:
     def identify(self, identifier, got):
         return self.tables.hashed(identifier, got.get("Table"), got.get("Table"), lambda table, column: column, got)
 
+    def version(self, row):
+        return row[2]
+
     def document(self, row):
         table, number, version = row
         values = table.row(number, version)

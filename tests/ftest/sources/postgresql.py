@@ -142,6 +142,9 @@ class Source:
         name = got.get("table")
         return self.tables.hashed(identifier, name, self.prefix(str(name)), lambda table, column: self.field(table.name, column), got)
 
+    def version(self, row):
+        return row[2]
+
     def document(self, row):
         table, number, version = row
         values, name = table.row(number, version), bare(table.name)
