@@ -10,6 +10,7 @@ from raw import bodies_of, raw_load
 from services import connector_documents, field, peer_run, pending_job, service_config
 from support import backend
 from support.elastic import call
+from support.processes import cpu_of_family
 from support.program import Connector
 
 DOCS = int(os.environ.get("DOCS", 100_000))
@@ -58,18 +59,19 @@ def source_of(name, port, docs, tables, make):
 
 
 def started(name, work, ended):
-    """The port of the source's server."""
+    """The port of the source's server, and its process, if it is not somebody else's."""
     if port := os.environ.get("SOURCE_PORT"):
-        return int(port)
+        return int(port), None
     server = backend.Backend({"mysql": "mariadb", "mongodb": "secantusdb"}.get(name, name), work)
     ended.callback(server.stop)
-    return server.port
+    return server.port, server.pid
 
 
 def loaded(name, work, ended, docs, tables=notes, make=item):
     """The source with its rows, on its server."""
-    port = started(name, work, ended)
+    port, pid = started(name, work, ended)
     source = source_of(name, port, docs, tables, make)
+    source.pid = pid
     ended.callback(source.close)
     print(f"\n{name}: loading {docs:,} rows", flush=True)
     source.load()
@@ -102,9 +104,13 @@ def measure(name, source, server, work, ended):
         if reader:
             loads_beside.append(raw_load(server, bodies, "bench-raw", index, DOCS, reader))
         call(server.url, "DELETE", f"/{index}")
+        before = source.pid and cpu_of_family(source.pid)
         firsts.append(written(connector.sync(), DOCS))
+        firsts[-1]["source"] = source.pid and cpu_of_family(source.pid) - before
     first = best(firsts)
     row("connectors sync, first", first, DOCS)
+    if source.pid:
+        print(f"  {'its work at the server of the source':<58} {first['source']:>7.2f} CPU s")
     again = best([written(connector.sync(), 0) for _ in range(ROUNDS)])
     # A source that knows at once that nothing changed reads nothing.
     row("connectors sync, unchanged" + ("" if again["report"]["extracted_document_count"] else " (not read)"), again, DOCS)

@@ -20,6 +20,22 @@ def cpu_of(pid):
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
+def cpu_of_family(pid):
+    """Of a process and its children, also of those that have ended."""
+    total = 0
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat") as file:
+                fields = file.read().rsplit(") ", 1)[1].split()
+        except OSError:
+            continue
+        if int(name) == pid:
+            total += sum(map(int, fields[11:15]))
+        elif int(fields[1]) == pid:
+            total += sum(map(int, fields[11:13]))
+    return total / TICK
+
+
 def rss_of(pid, peak=False):
     """MiB."""
     name = "VmHWM" if peak else "VmRSS"

@@ -23,6 +23,13 @@ pub struct Document {
 }
 
 impl Document {
+    /// An empty map with room for so many fields, and for those that the engine adds, so that it need not grow.
+    pub fn room_for(fields: usize) -> Map<String, Value> {
+        /// `id`, `_timestamp`, `_content_hash`, and three for the pipeline.
+        const ADDED: usize = 6;
+        Map::with_capacity(fields + ADDED)
+    }
+
     /// A document without timestamp and download.
     pub fn new(id: impl Into<String>, fields: Map<String, Value>) -> Self {
         Self { id: id.into(), timestamp: None, fields, download: None }

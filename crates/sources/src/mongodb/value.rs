@@ -144,7 +144,11 @@ impl Decoder {
             return Err(Problem::new(format!("it is nested deeper than {MAX_DEPTH} levels")));
         }
         let top = depth == 0;
-        let mut fields = Map::new();
+        let mut fields = if top {
+            connectors_sdk::Document::room_for(document.iter_elements().count())
+        } else {
+            Map::new()
+        };
         let mut renamed = Vec::new();
         for element in document.iter_elements() {
             let element = element?;

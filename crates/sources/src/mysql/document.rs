@@ -2,7 +2,7 @@
 
 use connectors_sdk::Document;
 use mysql_async::Value;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::value::{self, Kind};
@@ -65,7 +65,7 @@ impl Shape {
     /// The document of a row.
     pub(super) fn document(&self, row: Vec<Value>) -> Document {
         let id = self.id(&row);
-        let mut fields = Map::with_capacity(row.len() + 1);
+        let mut fields = Document::room_for(row.len() + 1);
         for ((name, kind), value) in self.columns.iter().zip(row) {
             if !is_reserved(name) {
                 fields.insert(name.clone(), value::json(*kind, value));

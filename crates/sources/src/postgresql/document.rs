@@ -1,7 +1,7 @@
 //! Row → [`Document`].
 
 use connectors_sdk::{Document, ErrorKind, SourceError};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Column, Row};
 use xxhash_rust::xxh3::Xxh3;
@@ -122,7 +122,7 @@ impl Shape {
 
     /// The document of a row.
     pub(super) fn document(&self, row: &Row) -> Result<Document, SourceError> {
-        let mut fields = Map::with_capacity(self.columns.len() + self.fixed.len());
+        let mut fields = Document::room_for(self.columns.len() + self.fixed.len());
         for (index, field) in self.columns.iter().enumerate() {
             let value = match self.raw(row, index)? {
                 Some(bytes) => {
