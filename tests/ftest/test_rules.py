@@ -1,10 +1,9 @@
 """That the comparison notices what is wrong:  cd tests && python3 -m unittest ftest.test_rules"""
-import json
 import unittest
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 
-from ftest import rules, verify
+from ftest import rules
 from ftest.rules import AnyOf, BitFlag, Blob, Clock, Day, Flag, Json, Moment, Null, Number, Structure, Text, Within
 
 NAIVE = datetime(2024, 2, 29, 23, 59, 58, 120000)
@@ -41,42 +40,6 @@ class Rules(unittest.TestCase):
                 self.assertTrue(rules.fits(value, rule), f"{rule} should take {value!r}")
             for value in bad:
                 self.assertFalse(rules.fits(value, rule), f"{rule} should not take {value!r}")
-
-
-class Held:
-    """A source of two documents."""
-
-    def expected(self):
-        return {"a": 1, "b": 2}
-
-    def identify(self, identifier, got):
-        return None
-
-    def document(self, row):
-        return {"n": Number(row), "gone": Null()}
-
-
-class Verified(unittest.TestCase):
-    def verified(self, *found):
-        verify.documents = lambda url, index: iter(found)
-        return verify.verify("", "", Held(), "first")
-
-    def test_an_index_as_it_should_be(self):
-        self.assertEqual(self.verified(indexed("a", n=1), indexed("b", n=2, gone=None)), (2, 2))
-
-    def test_each_kind_of_difference(self):
-        a, b = indexed("a", n=1), indexed("b", n=2)
-        future = (datetime.now(timezone.utc) + timedelta(days=1)).isoformat()
-        for problem, found in {
-            "missing": [a], "not in the source": [a, b, indexed("c", n=3)], "twice": [a, a, b], "no hash": [a, indexed("b", n=2, _content_hash="x")], "is not number 2": [a, indexed("b", n=1)],
-            "was not expected": [a, indexed("b", n=2, more=1)], "id: ": [a, ("b", {**b[1], "id": "a"})], "_timestamp is": [a, indexed("b", n=2, _timestamp=future)],
-        }.items():
-            with self.assertRaisesRegex(verify.Mismatch, problem):
-                self.verified(*found)
-
-
-def indexed(identifier, **fields):
-    return identifier, json.loads(json.dumps({"id": identifier, "_timestamp": "2024-01-01T00:00:00+00:00", **fields}))
 
 
 if __name__ == "__main__":
