@@ -110,7 +110,7 @@ def measure(name, source, server, work, ended):
     first = best(firsts)
     row("connectors sync, first", first, DOCS)
     if source.pid:
-        print(f"  {'its work at the server of the source':<58} {first['source']:>7.2f} CPU s")
+        print(f"  {'its work at the server of the source':<62} {first['source']:>7.2f} CPU s")
     again = best([written(connector.sync(), 0) for _ in range(ROUNDS)])
     # A source that knows at once that nothing changed reads nothing.
     row("connectors sync, unchanged" + ("" if again["report"]["extracted_document_count"] else " (not read)"), again, DOCS)
