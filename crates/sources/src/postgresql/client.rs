@@ -4,11 +4,8 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
@@ -16,6 +13,7 @@ use connectors_sdk::{ErrorKind, SourceError};
 use futures_util::StreamExt;
 use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{CancelToken, Client, Config, Error, NoTls, Row, RowStream, Statement};
@@ -32,7 +30,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 const LOGIN: Duration = Duration::from_secs(30);
 /// A server that is gone without a word is noticed after about two minutes.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_mins(1), Duration::from_secs(10), 6);
-/// How long a query that nobody waits for is asked to stop, and a connection may take to say goodbye.
+/// How long a query that nobody waits for is asked to stop.
 const CANCEL: Duration = Duration::from_secs(5);
 
 /// What a new connection is told. With another isolation level, a statement that waited for a lock would see the tables as they were
@@ -121,40 +119,43 @@ impl Server {
     }
 
     async fn open(&self) -> Result<Session, Error> {
-        let (client, connection): (_, Connection) = match &self.tls {
+        let (client, connection) = match &self.tls {
             Some(tls) => {
                 let (client, connection) = self.config.connect(tls.clone()).await?;
-                (client, Box::pin(connection))
+                (client, tokio::spawn(serve(connection)).abort_handle())
             }
             None => {
                 let (client, connection) = self.config.connect(NoTls).await?;
-                (client, Box::pin(connection))
+                (client, tokio::spawn(serve(connection)).abort_handle())
             }
         };
         let cancel = client.cancel_token();
         let mut session = Session {
             client,
-            connection: Mutex::new(Some(connection)),
+            connection,
             cancel,
             tls: self.tls.clone(),
             busy: AtomicBool::new(false),
             version: 0,
         };
         session.run(SETTINGS).await?;
-        let row = session.wait(session.client.query_one(SESSION, &[&self.place.schema])).await?;
+        let row = session.client.query_one(SESSION, &[&self.place.schema]).await?;
         session.version = row.try_get::<_, i32>(0)?.unsigned_abs();
         Ok(session)
     }
 }
 
-/// What moves the bytes of a connection. Whoever waits for an answer does it, see [`Session::wait`].
-type Connection = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+/// Moves the connection's bytes until it ends. Why it ended is what the query at work is told.
+async fn serve(connection: impl Future<Output = Result<(), Error>>) {
+    if let Err(error) = connection.await {
+        tracing::debug!("a connection to PostgreSQL ended: {error}");
+    }
+}
 
 /// A connection.
 pub(super) struct Session {
     client: Client,
-    /// `None` when it has ended.
-    connection: Mutex<Option<Connection>>,
+    connection: AbortHandle,
     cancel: CancelToken,
     tls: Option<MakeRustlsConnect>,
     /// Whether the server works on a query whose answer was not read to its end.
@@ -164,37 +165,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Waits for an answer and moves the connection's bytes meanwhile. In a task of its own, as is usual, the connection would cost
-    /// two changes of tasks for every 8 KiB that come. Only one may wait at a time: only the last one is woken when bytes come.
-    async fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
-        let mut answer = pin!(answer);
-        poll_fn(|context| {
-            if let Poll::Ready(answer) = answer.as_mut().poll(context) {
-                return Poll::Ready(answer);
-            }
-            self.advance(context);
-            answer.as_mut().poll(context)
-        })
-        .await
-    }
-
-    fn advance(&self, context: &mut Context<'_>) {
-        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(open) = connection.as_mut() else { return };
-        if let Poll::Ready(ended) = open.as_mut().poll(context) {
-            // Why is what the query at work is told.
-            if let Err(error) = ended {
-                tracing::debug!("a connection to PostgreSQL ended: {error}");
-            }
-            // With it go the ends that answers come from, so that nobody waits for one any more.
-            *connection = None;
-        }
-    }
-
     /// The rows of a query.
     pub(super) async fn query(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
         self.busy.store(true, Ordering::Relaxed);
-        let rows = self.wait(self.client.query(sql, values)).await;
+        let rows = self.client.query(sql, values).await;
         self.busy.store(false, Ordering::Relaxed);
         rows
     }
@@ -202,7 +176,7 @@ impl Session {
     /// Runs statements without values.
     pub(super) async fn run(&self, sql: &str) -> Result<(), Error> {
         self.busy.store(true, Ordering::Relaxed);
-        let done = self.wait(self.client.batch_execute(sql)).await;
+        let done = self.client.batch_execute(sql).await;
         self.busy.store(false, Ordering::Relaxed);
         done
     }
@@ -210,7 +184,7 @@ impl Session {
     /// Parses a statement at the server.
     pub(super) async fn prepare(&self, sql: &str) -> Result<Statement, Error> {
         self.busy.store(true, Ordering::Relaxed);
-        let statement = self.wait(self.client.prepare(sql)).await;
+        let statement = self.client.prepare(sql).await;
         self.busy.store(false, Ordering::Relaxed);
         statement
     }
@@ -218,7 +192,7 @@ impl Session {
     /// Rows as they come: the server waits while nobody asks for the next one.
     pub(super) async fn stream(&self, statement: &Statement, values: Vec<Bound>) -> Result<Rows<'_>, Error> {
         self.busy.store(true, Ordering::Relaxed);
-        match self.wait(self.client.query_raw(statement, values)).await {
+        match self.client.query_raw(statement, values).await {
             Ok(stream) => Ok(Rows { session: self, stream: Box::pin(stream) }),
             Err(error) => {
                 self.busy.store(false, Ordering::Relaxed);
@@ -229,18 +203,13 @@ impl Session {
 }
 
 impl Drop for Session {
-    /// An idle connection says goodbye. One with a query at work would first receive all of its rows: the connection is closed and
-    /// the query cancelled.
+    /// An idle connection says goodbye by itself. One with a query at work would first receive all of its rows: the query is
+    /// cancelled and the connection closed.
     fn drop(&mut self) {
-        let connection = self.connection.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if !*self.busy.get_mut() {
-            // It ends when it finds the client gone, which is dropped after this.
-            if let (Some(connection), Ok(runtime)) = (connection, Handle::try_current()) {
-                runtime.spawn(tokio::time::timeout(CANCEL, connection));
-            }
             return;
         }
-        drop(connection);
+        self.connection.abort();
         let (cancel, tls) = (self.cancel.clone(), self.tls.take());
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
@@ -262,12 +231,12 @@ impl Drop for Session {
 /// The rows of a query as they come.
 pub(super) struct Rows<'a> {
     session: &'a Session,
-    stream: Pin<Box<RowStream>>,
+    stream: std::pin::Pin<Box<RowStream>>,
 }
 
 impl Rows<'_> {
     pub(super) async fn next(&mut self) -> Option<Result<Row, Error>> {
-        let row = self.session.wait(self.stream.next()).await;
+        let row = self.stream.next().await;
         if !matches!(row, Some(Ok(_))) {
             self.session.busy.store(false, Ordering::Relaxed);
         }
