@@ -48,7 +48,7 @@ class Verified(unittest.TestCase):
         a, b = indexed("a", n=1), indexed("b", n=2)
         future = (datetime.now(timezone.utc) + timedelta(days=1)).isoformat()
         for problem, found in {
-            "missing": [a], "not in the source": [a, b, indexed("c", n=3)], "a: 2 times": [a, a, b], "no hash": [a, indexed("b", n=2, _content_hash="x")], "is not number 2": [a, indexed("b", n=1)],
+            "missing": [a], "not in the source": [a, b, indexed("c", n=3)], "twice": [a, a, b], "no hash": [a, indexed("b", n=2, _content_hash="x")], "is not number 2": [a, indexed("b", n=1)],
             "was not expected": [a, indexed("b", n=2, more=1)], "id: ": [a, ("b", {**b[1], "id": "a"})], "_timestamp is": [a, indexed("b", n=2, _timestamp=future)],
         }.items():
             with self.assertRaisesRegex(verify.Mismatch, problem):

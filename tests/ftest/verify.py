@@ -86,14 +86,13 @@ def verify(url, index, source, expected, phase, before):
         job = ()
     told = [one for some, _ in compared for one in some]
     problems = [line for _, lines in compared for line in lines]
-    before.clear()
-    before.update((name, (mark, fields)) for name, mark, fields in told)
-    fields, seen = sum(fields for _, _, fields in told), before.keys()
-    if len(seen) < len(told):
-        problems += [f"{name}: {count} times" for name, count in collections.Counter(name for name, _, _ in told).items() if count > 1]
+    seen = collections.Counter(name for name, _, _ in told)
+    problems += [f"{name}: twice" for name, count in seen.items() if count > 1]
     if len(problems) <= 1000:
         problems += [f"{name}: missing in the index" for name in map(str, expected.keys() - seen)]
     if problems:
         lines = "\n  ".join(sorted(problems)[:SHOWN])
         raise Mismatch(f"after the {phase} sync the index {index} is not what the source holds: {len(problems):,} differences\n  {lines}")
-    return len(seen), fields
+    before.clear()
+    before.update((name, (mark, fields)) for name, mark, fields in told)
+    return len(seen), sum(fields for _, _, fields in told)
