@@ -63,7 +63,7 @@ pub(super) fn from_file(
     access: Option<Vec<String>>,
     reader: &Arc<Reader>,
 ) -> Document {
-    let mut fields = Map::with_capacity(16);
+    let mut fields = Document::room_for(10);
     let text = path_text(path);
     fields.insert("path".to_owned(), Value::String(text.text.into_owned()));
     if text.escaped {

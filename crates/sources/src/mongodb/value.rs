@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use connectors_sdk::SourceError;
+use connectors_sdk::{Document, SourceError};
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
 use mongodb::bson::spec::BinarySubtype;
@@ -144,11 +144,7 @@ impl Decoder {
             return Err(Problem::new(format!("it is nested deeper than {MAX_DEPTH} levels")));
         }
         let top = depth == 0;
-        let mut fields = if top {
-            connectors_sdk::Document::room_for(document.iter_elements().count())
-        } else {
-            Map::new()
-        };
+        let mut fields = if top { Document::room_for(document.iter_elements().count()) } else { Map::new() };
         let mut renamed = Vec::new();
         for element in document.iter_elements() {
             let element = element?;
