@@ -10,11 +10,11 @@ from raw import bodies_of, raw_load
 from services import connector_documents, field, peer_run, pending_job, service_config
 from support import backend
 from support.elastic import call
-from support.processes import cpu_of_family
+from support.processes import cpu_of, cpu_of_family
 from support.program import Connector
 
 DOCS = int(os.environ.get("DOCS", 100_000))
-ROUNDS = int(os.environ.get("DB_ROUNDS", 2))
+ROUNDS = int(os.environ.get("DB_ROUNDS", 5))
 # A share of the rows is deleted, changed and added each.
 CHANGES = 100
 # What a document of about SIZE bytes has besides its text.
@@ -75,6 +75,8 @@ def loaded(name, work, ended, docs, tables=notes, make=item):
     ended.callback(source.close)
     print(f"\n{name}: loading {docs:,} rows", flush=True)
     source.load()
+    if hasattr(source, "settle"):
+        source.settle()
     print(f"{name}: {docs:,} rows in {source.versions()['server']}", flush=True)
     return source, port
 
@@ -104,11 +106,12 @@ def measure(name, source, server, work, ended):
         if reader:
             loads_beside.append(raw_load(server, bodies, "bench-raw", index, DOCS, reader))
         call(server.url, "DELETE", f"/{index}")
-        before = source.pid and cpu_of_family(source.pid)
+        before, of_source = cpu_of(server.pid), source.pid and cpu_of_family(source.pid)
         firsts.append(written(connector.sync(), DOCS))
-        firsts[-1]["source"] = source.pid and cpu_of_family(source.pid) - before
+        firsts[-1]["server"], firsts[-1]["source"] = cpu_of(server.pid) - before, source.pid and cpu_of_family(source.pid) - of_source
     first = best(firsts)
     row("connectors sync, first", first, DOCS)
+    print(f"  {'its work at Elasticsearch':<62} {first['server']:>7.2f} CPU s")
     if source.pid:
         print(f"  {'its work at the server of the source':<62} {first['source']:>7.2f} CPU s")
     again = best([written(connector.sync(), 0) for _ in range(ROUNDS)])

@@ -5,7 +5,7 @@ import subprocess
 import threading
 import time
 
-from support.elastic import call
+from support.elastic import call, point_in_time
 from support.processes import cpu_of
 
 CONNECTIONS, CHUNK = 5, 500
@@ -14,17 +14,16 @@ CONNECTIONS, CHUNK = 5, 500
 def bodies_of(server, index, count):
     """The documents of an index as bulk bodies for another."""
     documents, after = [], None
-    pit = call(server.url, "POST", f"/{index}/_pit?keep_alive=5m")["id"]
-    while True:
-        body = {"size": 5000, "pit": {"id": pit, "keep_alive": "5m"}, "sort": ["_shard_doc"]}
-        if after:
-            body["search_after"] = after
-        hits = call(server.url, "POST", "/_search", body)["hits"]["hits"]
-        if not hits:
-            break
-        documents += [(hit["_id"], json.dumps(hit["_source"], separators=(",", ":"))) for hit in hits]
-        after = hits[-1]["sort"]
-    call(server.url, "DELETE", "/_pit", {"id": pit})
+    with point_in_time(server.url, index) as pit:
+        while True:
+            body = {"size": 5000, "pit": {"id": pit, "keep_alive": "5m"}, "sort": ["_shard_doc"]}
+            if after:
+                body["search_after"] = after
+            hits = call(server.url, "POST", "/_search", body)["hits"]["hits"]
+            if not hits:
+                break
+            documents += [(hit["_id"], json.dumps(hit["_source"], separators=(",", ":"))) for hit in hits]
+            after = hits[-1]["sort"]
     assert len(documents) == count, (len(documents), count)
     lines = [f'{{"index":{{"_id":{json.dumps(i)}}}}}\n{source}\n' for i, source in documents]
     return ["".join(lines[n:n + CHUNK]).encode() for n in range(0, len(lines), CHUNK)]

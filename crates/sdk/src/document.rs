@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::source::BoxFuture;
-use crate::{ErrorKind, SourceError};
+use crate::{ErrorKind, FieldsText, SourceError};
 
 /// One document of a source.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Document {
     pub timestamp: Option<String>,
     /// The fields, without `_timestamp`, and without `id` unless the source [owns](crate::DataSource::owns_id_field) that field.
     pub fields: Map<String, Value>,
+    /// More fields, which the source wrote as JSON: no other than those in `fields`.
+    pub text: FieldsText,
     /// Content that is fetched only if the document has to be written.
     pub download: Option<LazyDownload>,
 }
@@ -32,7 +34,24 @@ impl Document {
 
     /// A document without timestamp and download.
     pub fn new(id: impl Into<String>, fields: Map<String, Value>) -> Self {
-        Self { id: id.into(), timestamp: None, fields, download: None }
+        Self { id: id.into(), timestamp: None, fields, text: FieldsText::default(), download: None }
+    }
+
+    /// A document whose fields are JSON already, without timestamp and download.
+    pub fn written(id: impl Into<String>, text: FieldsText) -> Self {
+        Self { text, ..Self::new(id, Map::new()) }
+    }
+
+    /// Puts the fields that are JSON into the map, for those who want to look at them.
+    ///
+    /// # Errors
+    /// [`FieldsText::parse`]'s; nothing changes then.
+    pub fn expand(&mut self) -> Result<(), serde_json::Error> {
+        if !self.text.is_empty() {
+            self.fields.extend(self.text.parse()?);
+            self.text = FieldsText::default();
+        }
+        Ok(())
     }
 
     /// Sets the timestamp.
@@ -53,7 +72,8 @@ impl Document {
     pub fn size(&self) -> usize {
         const OVERHEAD: usize = 160;
         let timestamp = self.timestamp.as_ref().map_or(0, String::len);
-        OVERHEAD + self.id.len() + timestamp + self.fields.iter().map(entry_size).sum::<usize>()
+        let fields = self.fields.iter().map(entry_size).sum::<usize>() + self.text.as_bytes().len();
+        OVERHEAD + self.id.len() + timestamp + fields
     }
 }
 
@@ -173,6 +193,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::FieldName;
 
     #[test]
     fn size_grows_with_the_content() {
@@ -185,6 +206,18 @@ mod tests {
         let large = Document::new("1", fields).with_timestamp("2026-01-01T00:00:00Z");
         assert!(large.size() > small.size() + 1500);
         assert!(large.size() < small.size() + 2200);
+    }
+
+    #[test]
+    fn fields_that_are_json_can_be_looked_at() {
+        let mut text = FieldsText::with_capacity(3000);
+        text.field(&FieldName::distinct(["a"]).unwrap()[0]).string(&"x".repeat(3000));
+        let mut document = Document::written("1", text);
+        assert!(document.fields.is_empty() && document.size() > 3000);
+        document.fields.insert("b".to_owned(), json!(2));
+        document.expand().unwrap();
+        assert!(document.text.is_empty());
+        assert_eq!(Value::Object(document.fields), json!({"a": "x".repeat(3000), "b": 2}));
     }
 
     #[test]

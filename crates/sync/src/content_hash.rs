@@ -51,6 +51,7 @@ impl ContentHasher {
         }
         self.hash.reset();
         self.hash.update(self.pipeline.as_bytes());
+        self.hash.update(document.text.as_bytes());
         for (name, value) in &document.fields {
             self.text(name);
             self.value(value);
@@ -110,7 +111,7 @@ impl ContentHasher {
 
 #[cfg(test)]
 mod tests {
-    use connectors_sdk::LazyDownload;
+    use connectors_sdk::{FieldName, FieldsText, LazyDownload};
     use serde_json::{Map, json};
 
     use super::*;
@@ -176,5 +177,19 @@ mod tests {
         let download = LazyDownload::blocking(1, || Ok(None));
         assert!(hasher.of(&Document::new("1", Map::new()).with_download(download)).is_none());
         assert!(hasher.of(&Document::new("1", Map::new())).is_some());
+    }
+
+    #[test]
+    fn fields_that_are_json_count() {
+        let mut text = FieldsText::default();
+        text.field(&FieldName::distinct(["a"]).unwrap()[0]).integer(1);
+        let hash = |text: &FieldsText, fields: Value| {
+            let fields: Map<String, Value> = serde_json::from_value(fields).unwrap();
+            ContentHasher::new(None).of(&Document { fields, ..Document::written("1", text.clone()) }).unwrap()
+        };
+        let first = hash(&text, json!({}));
+        assert_eq!(first, hash(&text, json!({})));
+        assert_ne!(first, hash(&text, json!({"b": 1})));
+        assert_ne!(first, hash(&FieldsText::default(), json!({})));
     }
 }

@@ -1,13 +1,13 @@
 //! From a source's document to the JSON that is sent.
 
+use std::io::Write;
+
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use connectors_es_client::BulkOpKind;
 use connectors_protocol::pipeline::Pipeline;
 use connectors_protocol::timestamp;
-use connectors_sdk::{Content, Document, LazyDownload};
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
+use connectors_sdk::{Content, Document, FieldsText, LazyDownload, json};
 use serde_json::{Map, Value};
 
 /// Field of a file for the ingest pipeline.
@@ -25,6 +25,8 @@ pub(crate) struct Outgoing {
     pub id: String,
     pub kind: BulkOpKind,
     pub fields: Map<String, Value>,
+    /// More fields.
+    pub text: FieldsText,
     pub download: Option<LazyDownload>,
     /// About how many bytes it takes without its download.
     pub size: usize,
@@ -41,6 +43,29 @@ pub(crate) fn complete(
     owns_id_field: bool,
     hash: Option<&str>,
 ) {
+    let timestamp = document.timestamp.clone().unwrap_or_else(|| timestamp::format(jiff::Timestamp::now()));
+    let settings = pipeline.into_iter().flat_map(|pipeline| {
+        [
+            ("_extract_binary_content", pipeline.extract_binary_content),
+            ("_reduce_whitespace", pipeline.reduce_whitespace),
+            ("_run_ml_inference", pipeline.run_ml_inference),
+        ]
+    });
+    if !document.text.is_empty() {
+        // Such names are none of the source's: see `FieldName`.
+        let text = &mut document.text;
+        if !(owns_id_field && text.has_id()) {
+            text.engine_field("id").string(&document.id);
+        }
+        if let Some(hash) = hash {
+            text.engine_field(CONTENT_HASH).string(hash);
+        }
+        text.engine_field("_timestamp").string(&timestamp);
+        for (name, setting) in settings {
+            text.engine_field(name).value(&Value::Bool(setting));
+        }
+        return;
+    }
     let fields = &mut document.fields;
     if !(owns_id_field && fields.contains_key("id")) {
         fields.insert("id".to_owned(), Value::String(document.id.clone()));
@@ -48,22 +73,17 @@ pub(crate) fn complete(
     if let Some(hash) = hash {
         fields.insert(CONTENT_HASH.to_owned(), Value::String(hash.to_owned()));
     }
-    let timestamp = document.timestamp.clone().unwrap_or_else(|| timestamp::format(jiff::Timestamp::now()));
     fields.insert("_timestamp".to_owned(), Value::String(timestamp));
-    if let Some(pipeline) = pipeline {
-        for (name, setting) in [
-            ("_extract_binary_content", pipeline.extract_binary_content),
-            ("_reduce_whitespace", pipeline.reduce_whitespace),
-            ("_run_ml_inference", pipeline.run_ml_inference),
-        ] {
-            fields.insert(name.to_owned(), Value::Bool(setting));
-        }
+    for (name, setting) in settings {
+        fields.insert(name.to_owned(), Value::Bool(setting));
     }
 }
 
 /// The fields together with the content, which wins where both have a field.
 pub(crate) struct Body<'a> {
     pub fields: &'a Map<String, Value>,
+    /// More fields, of a document without content.
+    pub text: &'a FieldsText,
     pub content: Option<&'a Content>,
 }
 
@@ -77,38 +97,54 @@ impl Body<'_> {
                 Some(Content::Text(_)) | None => false,
             }
     }
-}
 
-impl Serialize for Body<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    /// Adds it as JSON.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let replaced = |name: &str| match self.content {
             Some(Content::Text(_)) => name == BODY,
             Some(Content::Binary(_)) => name == ATTACHMENT,
             Some(Content::Fields(fields)) => fields.contains_key(name) && !NOT_INDEXED.contains(&name),
             None => false,
         };
-        let mut map = serializer.serialize_map(None)?;
+        out.push(b'{');
+        out.extend_from_slice(self.text.as_bytes());
+        let mut is_first = self.text.is_empty();
+        let mut begin = |out: &mut Vec<u8>, name: &str| {
+            if !std::mem::take(&mut is_first) {
+                out.push(b',');
+            }
+            json::write_string(out, name);
+            out.push(b':');
+        };
         for (name, value) in self.fields.iter().filter(|(name, _)| !replaced(name)) {
-            map.serialize_entry(name, value)?;
+            begin(out, name);
+            json::write_value(out, value);
         }
         match self.content {
-            Some(Content::Text(text)) => map.serialize_entry(BODY, text)?,
+            Some(Content::Text(text)) => {
+                begin(out, BODY);
+                json::write_string(out, text);
+            }
             Some(Content::Binary(bytes)) => {
-                map.serialize_entry(ATTACHMENT, &format_args!("{}", Base64Display::new(bytes, &STANDARD)))?;
+                begin(out, ATTACHMENT);
+                // Letters, digits and a few signs, into memory: nothing has to be escaped, nothing can fail.
+                let _infallible = write!(out, "\"{}\"", Base64Display::new(bytes, &STANDARD));
             }
             Some(Content::Fields(fields)) => {
                 for (name, value) in fields.iter().filter(|(name, _)| !NOT_INDEXED.contains(&name.as_str())) {
-                    map.serialize_entry(name, value)?;
+                    begin(out, name);
+                    json::write_value(out, value);
                 }
             }
             None => {}
         }
-        map.end()
+        out.push(b'}');
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use connectors_sdk::FieldName;
     use serde_json::json;
 
     use super::*;
@@ -118,7 +154,9 @@ mod tests {
     }
 
     fn written(source: &Map<String, Value>, content: Option<&Content>) -> Value {
-        serde_json::to_value(Body { fields: source, content }).unwrap()
+        let mut out = Vec::new();
+        Body { fields: source, text: &FieldsText::default(), content }.write(&mut out);
+        serde_json::from_slice(&out).unwrap()
     }
 
     #[test]
@@ -143,7 +181,7 @@ mod tests {
         let none = fields(json!({"a": 1}));
         let own = fields(json!({"_attachment": "AA=="}));
         let has = |source: &Map<String, Value>, content: Option<&Content>| {
-            Body { fields: source, content }.has_attachment()
+            Body { fields: source, text: &FieldsText::default(), content }.has_attachment()
         };
         assert!(has(&own, None) && has(&none, Some(&Content::Binary(Vec::new().into()))));
         assert!(has(&none, Some(&Content::Fields(own.clone()))));
@@ -178,5 +216,26 @@ mod tests {
         complete(&mut document, None, true, None);
         assert_eq!(document.fields["id"], "t_1");
         assert!(!document.fields.contains_key(CONTENT_HASH));
+    }
+
+    #[test]
+    fn fields_that_are_json_get_the_same() {
+        let pipeline = Pipeline::default();
+        let names = FieldName::distinct(["id", "a"]).unwrap();
+        for (owns_id_field, id) in [(true, json!(7)), (false, json!("t_7"))] {
+            let mut text = FieldsText::default();
+            if owns_id_field {
+                text.field(&names[0]).integer(7);
+            }
+            text.field(&names[1]).string("x");
+            let mut document = Document::written("t_7", text).with_timestamp("t");
+            complete(&mut document, Some(&pipeline), owns_id_field, Some("hash"));
+            let mut out = Vec::new();
+            Body { fields: &document.fields, text: &document.text, content: None }.write(&mut out);
+            let mut map = Document::new("t_7", fields(json!({"id": 7, "a": "x"}))).with_timestamp("t");
+            complete(&mut map, Some(&pipeline), owns_id_field, Some("hash"));
+            assert_eq!(map.fields["id"], id);
+            assert_eq!(serde_json::from_slice::<Value>(&out).unwrap(), Value::Object(map.fields));
+        }
     }
 }

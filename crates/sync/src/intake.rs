@@ -154,6 +154,22 @@ impl Intake {
             None | Some(_) => None,
         };
         let hash = hash.as_ref().map(Digest::as_str);
+        if self.looks_at_fields(&document, operation)
+            && let Err(error) = document.expand()
+        {
+            // What the index has of it stays.
+            if let Some(inventory) = &mut self.inventory {
+                inventory.see(&document.id, None).map_err(TakeError::Inventory)?;
+            }
+            self.ledger.bury(DeadLetter {
+                id: document.id,
+                operation: BulkOpKind::Index.as_str(),
+                status: None,
+                kind: "not_readable".to_owned(),
+                reason: format!("the sync rules cannot be applied to the document: {error}"),
+            });
+            return Ok(());
+        }
         complete(&mut document, self.decisions.pipeline.as_ref(), self.decisions.owns_id_field, hash);
         if operation.is_some() {
             document.fields.insert(CONTENT_HASH.to_owned(), Value::Null);
@@ -193,10 +209,19 @@ impl Intake {
         let content = document.download.as_ref().filter(|download| download.is_blocking());
         let content = content.map_or(0, |download| usize::try_from(download.size()).unwrap_or(usize::MAX));
         self.pending_bytes = self.pending_bytes.saturating_add(size).saturating_add(content);
-        let Document { id, fields, download, .. } = document;
+        let Document { id, fields, text, download, .. } = document;
         let all_or_nothing = self.decisions.restricted;
-        self.pending.push(Outgoing { id, kind, fields, download, size, all_or_nothing });
+        self.pending.push(Outgoing { id, kind, fields, text, download, size, all_or_nothing });
         Ok(())
+    }
+
+    /// Whether fields of the document have to be looked at or changed, and are not only sent.
+    fn looks_at_fields(&self, document: &Document, operation: Option<BulkOpKind>) -> bool {
+        !self.decisions.rules.is_empty()
+            || self.decisions.restricted
+            || document.download.is_some()
+            || operation.is_some()
+            || (document.text.has_id() && !self.decisions.owns_id_field)
     }
 
     /// Puts what was counted into the books.

@@ -4,6 +4,7 @@
 //! request that carries it is answered. A batch that finds no room first sends what it holds, and then waits holding nothing,
 //! so that batches never wait for each other.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use connectors_es_client::{BulkBody, BulkRequest};
@@ -268,16 +269,13 @@ impl Assembly {
     }
 
     fn serialise(&mut self, document: Outgoing, content: Option<&Content>) {
-        let Outgoing { id, kind, fields, all_or_nothing, .. } = document;
-        let body = Body { fields: &fields, content };
+        let Outgoing { id, kind, fields, text, all_or_nothing, .. } = document;
+        let body = Body { fields: &fields, text: &text, content };
         self.take_buffer();
-        let size = match self.body.push(kind, &id, &body) {
-            Ok(size) => size,
-            Err(error) => {
-                self.withdraw(&id, all_or_nothing);
-                return self.bury(id, kind.as_str(), "not_serializable", error.to_string());
-            }
-        };
+        let Ok(size) = self.body.push_with(kind, &id, |out| {
+            body.write(out);
+            Ok::<_, Infallible>(())
+        });
         if let Some(limit) = self.limits.text_bytes
             && size > limit
             && !body.has_attachment()

@@ -102,19 +102,27 @@ class Source:
     def settings(self):
         return {"host": "127.0.0.1", "port": self.port, "username": USER, "database": DATABASE, "schema": self.schema, "tables": "*"}, {"password": PASSWORD}
 
+    def run_alone(self, statement, database="postgres", **others):
+        """A statement that wants no transaction around it."""
+        flags = [part for part in self.client(database, "-c", statement) if part != "-1"]
+        subprocess.run(flags, check=True, env={**os.environ, "PGPASSWORD": PASSWORD}, **others)
+
     def drop(self):
-        # Not inside a transaction. A slot keeps its database from being dropped.
+        # A slot keeps its database from being dropped.
         self.forget_slots()
-        flags = [part for part in self.client("postgres", "-c", f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)") if part != "-1"]
-        subprocess.run(flags, check=True, stderr=subprocess.DEVNULL, env={**os.environ, "PGPASSWORD": PASSWORD})
+        self.run_alone(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)", stderr=subprocess.DEVNULL)
+
+    def settle(self):
+        """Has the server do now what it does some time after a load: a benchmark would find it at that."""
+        self.run_alone("VACUUM ANALYZE", DATABASE, stderr=subprocess.DEVNULL)
+        self.run_alone("CHECKPOINT")
 
     def forget_slots(self):
         self.ask(f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = '{DATABASE}' AND NOT active")
 
     def load(self):
         self.drop()
-        flags = [part for part in self.client("postgres", "-c", f"CREATE DATABASE {DATABASE}") if part != "-1"]
-        subprocess.run(flags, check=True, env={**os.environ, "PGPASSWORD": PASSWORD})
+        self.run_alone(f"CREATE DATABASE {DATABASE}")
         self.run([f'CREATE SCHEMA "{self.schema}";\n'])
         self.tables.load()
         self.run(["CREATE TABLE nothing (a int PRIMARY KEY);\n",

@@ -75,11 +75,21 @@ impl BulkBody {
         id: &str,
         document: &T,
     ) -> Result<usize, serde_json::Error> {
+        self.push_with(kind, id, |bytes| serde_json::to_writer(bytes, document))
+    }
+
+    /// The same with a document that is written as JSON, on one line, by `write`, which must leave alone what is there.
+    pub fn push_with<E>(
+        &mut self,
+        kind: BulkOpKind,
+        id: &str,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<usize, E> {
         let start = self.bytes.len();
         if kind == BulkOpKind::Delete {
             self.delete(id);
         } else {
-            self.serialized(kind, id, document)?;
+            self.written(kind, id, write)?;
         }
         Ok(self.bytes.len() - start)
     }
@@ -132,12 +142,21 @@ impl BulkBody {
         id: &str,
         document: &T,
     ) -> Result<(), serde_json::Error> {
+        self.written(kind, id, |bytes| serde_json::to_writer(bytes, document))
+    }
+
+    fn written<E>(
+        &mut self,
+        kind: BulkOpKind,
+        id: &str,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let start = self.bytes.len();
         self.action(kind, id);
         if kind == BulkOpKind::Update {
             self.bytes.extend_from_slice(UPSERT_START);
         }
-        if let Err(error) = serde_json::to_writer(&mut self.bytes, document) {
+        if let Err(error) = write(&mut self.bytes) {
             self.bytes.truncate(start);
             return Err(error);
         }

@@ -97,10 +97,9 @@ pub(super) fn from_file(
     let expected = length.min(reader.text.max(reader.binary.unwrap_or(0)));
     let (file, reader) = (path.to_owned(), reader.clone());
     Document {
-        id: hex(&id(path)),
         timestamp,
-        fields,
         download: Some(LazyDownload::blocking(expected, move || reader.read(&file, length, only))),
+        ..Document::new(hex(&id(path)), fields)
     }
 }
 

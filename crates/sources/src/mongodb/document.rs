@@ -1,11 +1,13 @@
 //! BSON document → [`Document`].
 
-use connectors_sdk::{Document, ErrorKind, LazyDownload, SourceError};
+use std::borrow::Cow;
+
+use connectors_sdk::{Document, ErrorKind, FieldName, LazyDownload, SourceError};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{RawBsonRef, RawDocument};
 
-use super::value::{Decoder, date_text, extended};
+use super::value::{Decoder, ID, Problem, date_text, extended, field_name};
 
 /// Kinds of ids that a listing had, to find those of different types that read the same.
 #[derive(Debug, Default, Clone, Copy)]
@@ -34,12 +36,53 @@ impl IdKinds {
     }
 }
 
+/// The names of a document's fields: those of the next document are mostly the same.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    keys: Vec<String>,
+    names: Option<Vec<FieldName>>,
+}
+
+impl Names {
+    /// The names of the fields, without `_id`; none, if they cannot be written as they are.
+    pub(super) fn of(&mut self, document: &RawDocument) -> Result<Option<&[FieldName]>, Problem> {
+        let mut known = self.keys.iter();
+        let mut same = true;
+        for element in document.iter_elements() {
+            let element = element?;
+            let key = element.key().as_str();
+            same &= key == ID || known.next().is_some_and(|known| known == key);
+        }
+        if !same || known.next().is_some() {
+            self.learn(document)?;
+        }
+        Ok(self.names.as_deref())
+    }
+
+    fn learn(&mut self, document: &RawDocument) -> Result<(), Problem> {
+        self.keys.clear();
+        self.names = None;
+        for element in document.iter_elements() {
+            let element = element?;
+            let key = element.key().as_str();
+            if key != ID {
+                self.keys.push(key.to_owned());
+            }
+        }
+        let as_they_are = self.keys.iter().all(|key| matches!(field_name(key, true), Cow::Borrowed(_)));
+        let keys = self.keys.iter().map(String::as_str);
+        self.names = if as_they_are { FieldName::distinct(keys) } else { None };
+        Ok(())
+    }
+}
+
 /// The document. One that has no JSON form is sent without fields and with a download that fails, so that it is recorded with
 /// the reason and not written.
 pub(super) fn from_bson(
     raw: &RawDocument,
     decoder: Decoder,
     kinds: &mut IdKinds,
+    names: &mut Names,
 ) -> Result<Document, SourceError> {
     let id = raw.get("_id").map_err(|error| {
         SourceError::new(ErrorKind::InvalidData, "read a document", format!("it is not valid BSON: {error}"))
@@ -50,8 +93,12 @@ pub(super) fn from_bson(
     };
     kinds.add(id);
     let id = id_text(id, decoder)?;
-    Ok(match decoder.fields(raw) {
-        Ok(fields) => Document::new(id, fields),
+    let document = names.of(raw).and_then(|names| match names {
+        Some(names) => Ok(Document::written(id.clone(), decoder.text(raw, names)?)),
+        None => Ok(Document::new(id.clone(), decoder.fields(raw)?)),
+    });
+    Ok(match document {
+        Ok(document) => document,
         Err(problem) => {
             let error = SourceError::new(
                 ErrorKind::InvalidData,

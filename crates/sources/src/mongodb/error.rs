@@ -228,7 +228,12 @@ pub(super) fn stream_failure(error: &Error) -> StreamFailure {
     /// InvalidResumeToken, ChangeStreamFatalError, ChangeStreamHistoryLost, CappedPositionLost, FailedToParse (of a token that is
     /// none of this server's), and what versions before 4.4 said when the token was not in the log.
     const LOST: [i32; 7] = [260, 280, 286, 136, 9, 40_585, 40_576];
-    let Driver::Command(command) = &*error.kind else { return StreamFailure::Other };
+    let command = match &*error.kind {
+        Driver::Command(command) => command,
+        // Servers that only speak MongoDB's protocol may know no sessions, which a stream is read in.
+        Driver::SessionsNotSupported => return StreamFailure::Unsupported,
+        _ => return StreamFailure::Other,
+    };
     if LOST.contains(&command.code) || error.contains_label("NonResumableChangeStreamError") {
         StreamFailure::Lost
     } else if AUTHENTICATION_FAILED.contains(&command.code) || is_passing(command.code) {
@@ -355,5 +360,6 @@ mod tests {
             assert_eq!(stream_failure(&command(code, "")), failure, "{code}");
         }
         assert_eq!(stream_failure(&std::io::Error::other("cut").into()), StreamFailure::Other);
+        assert_eq!(stream_failure(&Driver::SessionsNotSupported.into()), StreamFailure::Unsupported);
     }
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::MongoSource;
 use super::changes::{self, Changes, Event, Opened, needs_full_sync};
 use super::client::{self, BatchError, Batches, CollectionKind, Connection};
-use super::document::{self, IdKinds};
+use super::document::{self, IdKinds, Names};
 use super::error::{Moment, StreamFailure, stream_failure};
 use super::rules::{Find, Rules};
 use super::value::Decoder;
@@ -241,11 +241,12 @@ struct Outbox<'a> {
     decoder: Decoder,
     batch: Batch<'a>,
     kinds: IdKinds,
+    names: Names,
 }
 
 impl<'a> Outbox<'a> {
     fn new(decoder: Decoder, sink: &'a Sink) -> Self {
-        Self { decoder, batch: Batch::new(sink), kinds: IdKinds::default() }
+        Self { decoder, batch: Batch::new(sink), kinds: IdKinds::default(), names: Names::default() }
     }
 
     /// Sends the documents of an answer; `seen` gets their ids.
@@ -262,7 +263,7 @@ impl<'a> Outbox<'a> {
                 .map_err(|error| invalid(&error))?
                 .as_document()
                 .ok_or_else(|| invalid(&"there is something else among the documents"))?;
-            let document = document::from_bson(raw, self.decoder, &mut self.kinds)?;
+            let document = document::from_bson(raw, self.decoder, &mut self.kinds, &mut self.names)?;
             seen(&document.id);
             self.batch.add(Message::Document(document), raw.as_bytes().len()).await?;
         }

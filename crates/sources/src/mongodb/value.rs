@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use connectors_sdk::{Document, SourceError};
+use connectors_sdk::{Document, FieldName, FieldsText, SourceError};
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
+use mongodb::bson::raw::RawElement;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{
     Binary, Decimal128, RawArray, RawBinaryRef, RawBson, RawBsonRef, RawDocument, UuidRepresentation,
@@ -125,6 +126,9 @@ impl From<mongodb::bson::error::Error> for Problem {
     }
 }
 
+/// Field with the identity of a document.
+pub(super) const ID: &str = "_id";
+
 /// Turns BSON into JSON.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Decoder {
@@ -139,6 +143,28 @@ impl Decoder {
         self.object(document, 0)
     }
 
+    /// The same as JSON, under these names.
+    pub(super) fn text(self, document: &RawDocument, names: &[FieldName]) -> Result<FieldsText, Problem> {
+        // Numbers and times take more than in BSON, what leads a text less.
+        let mut text = FieldsText::with_capacity(document.as_bytes().len() + 16 * names.len());
+        let mut names = names.iter();
+        for element in document.iter_elements() {
+            let element = element?;
+            let key = element.key().as_str();
+            if key == ID {
+                continue;
+            }
+            let name = names.next().ok_or_else(|| Problem::new("it has more fields than names"))?;
+            match element.value() {
+                Ok(RawBsonRef::String(value)) => text.field(name).string(value),
+                Ok(RawBsonRef::Int32(number)) => text.field(name).integer(number.into()),
+                Ok(RawBsonRef::Int64(number)) => text.field(name).integer(number),
+                _ => text.field(name).value(&self.element(element, 0).map_err(|problem| problem.at(key))?),
+            }
+        }
+        Ok(text)
+    }
+
     fn object(self, document: &RawDocument, depth: usize) -> Result<Map<String, Value>, Problem> {
         if depth > MAX_DEPTH {
             return Err(Problem::new(format!("it is nested deeper than {MAX_DEPTH} levels")));
@@ -149,18 +175,10 @@ impl Decoder {
         for element in document.iter_elements() {
             let element = element?;
             let name = element.key().as_str();
-            if top && name == "_id" {
+            if top && name == ID {
                 continue;
             }
-            // Bytes that are no UTF-8, which drivers of old let into texts, become replacement characters.
-            let value = match element.value() {
-                Ok(value) => self.value(value, depth),
-                Err(_) => element
-                    .value_utf8_lossy()
-                    .map_err(Problem::from)
-                    .and_then(|value: RawBson| self.value(value.as_raw_bson_ref(), depth)),
-            };
-            let value = value.map_err(|problem| problem.at(name))?;
+            let value = self.element(element, depth).map_err(|problem| problem.at(name))?;
             match field_name(name, top) {
                 Cow::Borrowed(name) => {
                     fields.insert(name.to_owned(), value);
@@ -184,17 +202,21 @@ impl Decoder {
         let mut items = Vec::new();
         // An array is a document whose names do not matter.
         for (index, element) in RawDocument::from_bytes(array.as_bytes())?.iter_elements().enumerate() {
-            let element = element?;
-            let item = match element.value() {
-                Ok(value) => self.value(value, depth),
-                Err(_) => element
-                    .value_utf8_lossy()
-                    .map_err(Problem::from)
-                    .and_then(|value| self.value(value.as_raw_bson_ref(), depth)),
-            };
+            let item = self.element(element?, depth);
             items.push(item.map_err(|problem| problem.at(&index.to_string()))?);
         }
         Ok(Value::Array(items))
+    }
+
+    /// The value of an element. Bytes that are no UTF-8, which drivers of old let into texts, become replacement characters.
+    fn element(self, element: RawElement<'_>, depth: usize) -> Result<Value, Problem> {
+        match element.value() {
+            Ok(value) => self.value(value, depth),
+            Err(_) => {
+                let value: RawBson = element.value_utf8_lossy()?;
+                self.value(value.as_raw_bson_ref(), depth)
+            }
+        }
     }
 
     fn value(self, value: RawBsonRef<'_>, depth: usize) -> Result<Value, Problem> {
@@ -324,7 +346,7 @@ fn digits(text: &str) -> Option<(bool, String, i32)> {
 
 /// A name that Elasticsearch takes. It refuses names with nothing between two dots, or nothing at all, and in whole documents
 /// the names of its metadata fields; others stay as they are.
-fn field_name(name: &str, top: bool) -> Cow<'_, str> {
+pub(super) fn field_name(name: &str, top: bool) -> Cow<'_, str> {
     /// Elasticsearch's metadata fields, and fields that have a meaning in the connector protocol.
     const RESERVED: [&str; 16] = [
         "_allow_access_control",

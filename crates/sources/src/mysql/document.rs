@@ -1,6 +1,6 @@
 //! Rows → documents.
 
-use connectors_sdk::Document;
+use connectors_sdk::{Document, FieldName, FieldsText};
 use mysql_async::Value;
 use serde_json::Value as Json;
 use xxhash_rust::xxh3::Xxh3;
@@ -10,6 +10,9 @@ use crate::shared::sql::id::row_id;
 
 /// Names that belong to the document itself: a column of such a name is left out.
 const RESERVED: [&str; 2] = ["_id", "_timestamp"];
+
+/// Field with the name of the table.
+const TABLE: &str = "Table";
 
 /// Whether a column of this name is left out.
 pub(super) fn is_reserved(name: &str) -> bool {
@@ -27,11 +30,35 @@ pub(super) struct Shape {
     prefix: String,
     /// The field `Table`.
     table: Json,
+    /// How documents are written as JSON; none, if they have to be made as maps.
+    written: Option<Written>,
+}
+
+/// The parts of a document's JSON that are the same in every document.
+#[derive(Debug)]
+struct Written {
+    /// Names of the columns' fields; all columns have one.
+    names: Vec<FieldName>,
+    table: FieldsText,
+    /// What names and the field `Table` take.
+    bytes: usize,
+}
+
+impl Written {
+    fn new(columns: &[(String, Kind)], table: &Json) -> Option<Self> {
+        let names = columns.iter().map(|(name, _)| name.as_str());
+        let mut names = FieldName::distinct(names.chain([TABLE]))?;
+        let mut text = FieldsText::default();
+        text.field(&names.pop()?).value(table);
+        // Quotes and separators of each field, and what numbers and times take besides.
+        let bytes = text.as_bytes().len() + columns.iter().map(|(name, _)| name.len() + 32).sum::<usize>();
+        Some(Self { names, table: text, bytes })
+    }
 }
 
 impl Shape {
     pub(super) fn new(columns: Vec<(String, Kind)>, id: Vec<usize>, prefix: String, table: Json) -> Self {
-        Self { columns, id, prefix, table }
+        Self { written: Written::new(&columns, &table), columns, id, prefix, table }
     }
 
     /// Id of the row.
@@ -65,14 +92,27 @@ impl Shape {
     /// The document of a row.
     pub(super) fn document(&self, row: Vec<Value>) -> Document {
         let id = self.id(&row);
+        if let Some(written) = &self.written {
+            return Document::written(id, self.text(row, written));
+        }
         let mut fields = Document::room_for(row.len() + 1);
         for ((name, kind), value) in self.columns.iter().zip(row) {
             if !is_reserved(name) {
                 fields.insert(name.clone(), value::json(*kind, value));
             }
         }
-        fields.insert("Table".to_owned(), self.table.clone());
+        fields.insert(TABLE.to_owned(), self.table.clone());
         Document::new(id, fields)
+    }
+
+    fn text(&self, row: Vec<Value>, written: &Written) -> FieldsText {
+        let bytes = row.iter().map(|value| if let Value::Bytes(bytes) = value { bytes.len() } else { 0 });
+        let mut text = FieldsText::with_capacity(bytes.sum::<usize>() + written.bytes);
+        for (((_, kind), name), value) in self.columns.iter().zip(&written.names).zip(row) {
+            value::write(*kind, value, text.field(name));
+        }
+        text.append(&written.table);
+        text
     }
 }
 
@@ -93,11 +133,28 @@ mod tests {
 
     #[test]
     fn a_row_is_a_document() {
-        let document = shape(&["id", "a", "_id"], &[0, 1]).document(vec![text("7"), text("x_y"), text("no")]);
+        let shape = shape(&["id", "a", "_id"], &[0, 1]);
+        assert!(shape.written.is_none());
+        let document = shape.document(vec![text("7"), text("x_y"), text("no")]);
         assert_eq!(document.id, "t_7_x\\_y");
         assert_eq!(Json::Object(document.fields), json!({"id": "7", "a": "x_y", "Table": "t"}));
         assert_eq!(document.timestamp, None);
         assert!(is_reserved("_timestamp") && !is_reserved("id"));
+    }
+
+    #[test]
+    fn a_row_is_written_as_json() {
+        let mut document = shape(&["id", "a"], &[0]).document(vec![text("7"), Value::NULL]);
+        assert!(document.text.has_id() && document.fields.is_empty());
+        document.expand().unwrap();
+        assert_eq!(
+            (document.id.as_str(), Json::Object(document.fields)),
+            ("t_7", json!({"id": "7", "a": null, "Table": "t"}))
+        );
+        // Of two columns of one name, the last one's value counts.
+        let document = shape(&["a", "a", "Table"], &[0]).document(vec![text("1"), text("2"), text("3")]);
+        assert!(document.text.is_empty());
+        assert_eq!(Json::Object(document.fields), json!({"a": "2", "Table": "t"}));
     }
 
     #[test]

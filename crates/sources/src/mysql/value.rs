@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use connectors_sdk::FieldValue;
 use mysql_async::consts::{ColumnFlags, ColumnType};
 use mysql_async::{Column, Value};
 use serde_json::{Number, Value as Json};
@@ -103,6 +104,19 @@ pub(super) fn json(kind: Kind, value: Value) -> Json {
             Json::String(duration(negative, days, hours, minutes, seconds, micros))
         }
         Value::Bytes(bytes) => of_bytes(kind, bytes),
+    }
+}
+
+/// Writes the value as JSON: the same as [`json`]'s.
+pub(super) fn write(kind: Kind, value: Value, field: FieldValue<'_>) {
+    match value {
+        Value::NULL => field.null(),
+        Value::Int(number) => field.integer(number),
+        Value::Bytes(bytes) if kind == Kind::Text => match std::str::from_utf8(&bytes) {
+            Ok(plain) => field.string(plain),
+            Err(_) => field.string(&text(bytes)),
+        },
+        other => field.value(&json(kind, other)),
     }
 }
 
@@ -224,6 +238,7 @@ pub(super) fn id_text(kind: Kind, value: &Value) -> Option<IdText<'_>> {
 
 #[cfg(test)]
 mod tests {
+    use connectors_sdk::{FieldName, FieldsText};
     use serde_json::json;
 
     use super::*;
@@ -234,6 +249,7 @@ mod tests {
 
     #[test]
     fn each_kind_has_its_json() {
+        let name = FieldName::distinct(["v"]).unwrap();
         for (kind, value, expected) in [
             (Kind::Integer, Value::Int(-5), json!(-5)),
             (Kind::Integer, Value::UInt(u64::MAX), json!(u64::MAX)),
@@ -269,6 +285,9 @@ mod tests {
             (Kind::Text, Value::NULL, json!(null)),
         ] {
             assert_eq!(json(kind, value.clone()), expected, "{kind:?} {value:?}");
+            let mut fields = FieldsText::default();
+            write(kind, value.clone(), fields.field(&name[0]));
+            assert_eq!(String::from_utf8_lossy(fields.as_bytes()), format!("\"v\":{expected}"));
         }
     }
 

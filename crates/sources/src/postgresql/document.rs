@@ -1,6 +1,6 @@
 //! Row → [`Document`].
 
-use connectors_sdk::{Document, ErrorKind, SourceError};
+use connectors_sdk::{Document, ErrorKind, FieldName, FieldsText, SourceError};
 use serde_json::Value;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Column, Row};
@@ -21,6 +21,8 @@ pub(super) struct Shape {
     key: Vec<usize>,
     /// Fields that are the same in every document.
     fixed: Vec<(&'static str, Value)>,
+    /// How documents are written as JSON; none, if they have to be made as maps.
+    written: Option<Written>,
     /// For errors.
     name: String,
 }
@@ -31,6 +33,30 @@ struct Field {
     plan: Plan,
     /// The type's name, for placeholders.
     type_name: String,
+}
+
+/// The parts of a document's JSON that are the same in every document.
+#[derive(Debug, Clone, PartialEq)]
+struct Written {
+    /// Names of the columns' fields.
+    names: Vec<FieldName>,
+    fixed: FieldsText,
+    /// What names and fixed fields take.
+    bytes: usize,
+}
+
+impl Written {
+    fn new(columns: &[Field], fixed: &[(&'static str, Value)]) -> Option<Self> {
+        let names = columns.iter().map(|field| field.name.as_str());
+        let mut names = FieldName::distinct(names.chain(fixed.iter().map(|(name, _)| *name)))?;
+        let mut text = FieldsText::default();
+        for (name, (_, value)) in names.split_off(columns.len()).iter().zip(fixed) {
+            text.field(name).value(value);
+        }
+        // Quotes and separators of each field, and what numbers and times take besides their bytes.
+        let bytes = text.as_bytes().len() + columns.iter().map(|field| field.name.len() + 16).sum::<usize>();
+        Some(Self { names, fixed: text, bytes })
+    }
 }
 
 impl Shape {
@@ -59,15 +85,18 @@ impl Shape {
             plan: Plan::of(column.type_()),
             type_name: type_name(column.type_()),
         };
+        let columns: Vec<Field> = columns.iter().map(field).collect();
+        let fixed = vec![
+            ("database", place.database.clone().into()),
+            ("table", table),
+            ("schema", place.schema.clone().into()),
+        ];
         Self {
             prefix: format!("{}_{}_{tables}", place.database, place.schema),
-            columns: columns.iter().map(field).collect(),
+            written: Written::new(&columns, &fixed),
+            columns,
             key,
-            fixed: vec![
-                ("database", place.database.clone().into()),
-                ("table", table),
-                ("schema", place.schema.clone().into()),
-            ],
+            fixed,
             name: tables,
         }
     }
@@ -122,6 +151,10 @@ impl Shape {
 
     /// The document of a row.
     pub(super) fn document(&self, row: &Row) -> Result<Document, SourceError> {
+        let id = if self.key.is_empty() { self.hash(row)? } else { self.id(row, self.key.iter().copied())? };
+        if let Some(written) = &self.written {
+            return Ok(Document::written(id, self.text(row, written)?));
+        }
         let mut fields = Document::room_for(self.columns.len() + self.fixed.len());
         for (index, field) in self.columns.iter().enumerate() {
             let value = match self.raw(row, index)? {
@@ -135,8 +168,22 @@ impl Shape {
         for (name, value) in &self.fixed {
             fields.insert((*name).to_owned(), value.clone());
         }
-        let id = if self.key.is_empty() { self.hash(row)? } else { self.id(row, self.key.iter().copied())? };
         Ok(Document::new(id, fields))
+    }
+
+    fn text(&self, row: &Row, written: &Written) -> Result<FieldsText, SourceError> {
+        let mut text = FieldsText::with_capacity(row.raw_size_bytes() + written.bytes);
+        for (index, (field, name)) in self.columns.iter().zip(&written.names).enumerate() {
+            let value = text.field(name);
+            match self.raw(row, index)? {
+                Some(bytes) => {
+                    field.plan.codec.write(bytes, value).map_err(|error| self.malformed(index, error))?;
+                }
+                None => value.null(),
+            }
+        }
+        text.append(&written.fixed);
+        Ok(text)
     }
 
     /// Whether the row has a key: it was there to be joined.

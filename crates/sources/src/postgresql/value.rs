@@ -14,6 +14,7 @@ mod tests;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use connectors_sdk::FieldValue;
 use serde_json::{Number, Value};
 use tokio_postgres::types::{Kind, Type};
 
@@ -167,6 +168,21 @@ impl Codec {
             Self::Array(element) => array::value(element, bytes)?,
             other => Value::String(other.text(bytes)?),
         })
+    }
+
+    /// Writes the value as JSON: the same as [`decode`](Self::decode)'s.
+    pub(super) fn write(&self, bytes: &[u8], field: FieldValue<'_>) -> Result<(), Malformed> {
+        match self {
+            Self::Int2 => field.integer(i16::from_be_bytes(fixed(bytes)?).into()),
+            Self::Int4 => field.integer(i32::from_be_bytes(fixed(bytes)?).into()),
+            Self::Int8 => field.integer(i64::from_be_bytes(fixed(bytes)?)),
+            Self::Text => match std::str::from_utf8(bytes) {
+                Ok(plain) if plain != "\0" => field.string(plain),
+                _ => field.string(&text(bytes)),
+            },
+            other => field.value(&other.decode(bytes)?),
+        }
+        Ok(())
     }
 
     /// The value as a part of a document's id.

@@ -135,7 +135,8 @@ async fn documents_are_sound_and_the_same_in_every_listing() {
             result.unwrap();
             assert!(documents.len() >= 300, "{name}: {} documents", documents.len());
             let mut listing = BTreeMap::new();
-            for document in documents {
+            for mut document in documents {
+                document.expand().unwrap();
                 let id = document.id.clone();
                 assert!(!id.is_empty() && id.len() <= document_id::MAX_BYTES, "{name}: id {id:?}");
                 if let Some(text) = &document.timestamp {

@@ -55,7 +55,8 @@ async fn receive(
             for message in envelope.open() {
                 received.count += 1;
                 match message {
-                    Message::Document(document) => {
+                    Message::Document(mut document) => {
+                        document.expand().unwrap();
                         assert!(document.download.is_none() && document.timestamp.is_none());
                         received.documents.insert(document.id, Value::Object(document.fields));
                     }

@@ -209,7 +209,9 @@ async fn collect(
         while let Some(envelope) = inbox.receive().await {
             for message in envelope.open() {
                 match message {
-                    Message::Document(Document { id, fields, timestamp, download }) => {
+                    Message::Document(mut document) => {
+                        document.expand().unwrap();
+                        let Document { id, fields, timestamp, download, .. } = document;
                         assert!(timestamp.is_none() && download.is_none());
                         synced.sent += 1;
                         synced.documents.insert(id, fields);

@@ -8,6 +8,7 @@ mod full;
 mod memory;
 mod source;
 mod stop;
+mod written;
 
 use std::sync::Arc;
 use std::time::Duration;

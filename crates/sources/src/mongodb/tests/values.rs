@@ -9,7 +9,7 @@ use mongodb::bson::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::mongodb::document::{self, IdKinds};
+use crate::mongodb::document::{self, IdKinds, Names};
 use crate::mongodb::value::{Dates, Decoder, date_text};
 
 const PLAIN: Decoder = Decoder { dates: Dates::Text, legacy_uuids: None };
@@ -22,8 +22,20 @@ fn fields(document: &Document) -> Map<String, Value> {
     PLAIN.fields(&raw(document)).unwrap()
 }
 
+/// The value, which is written as JSON the same.
 fn value(decoder: Decoder, value: impl Into<Bson>) -> Value {
-    decoder.fields(&raw(&doc! {"v": value.into()})).unwrap()["v"].clone()
+    let document = raw(&doc! {"_id": 1, "v": value.into()});
+    let value = decoder.fields(&document).unwrap()["v"].clone();
+    let text = decoder.text(&document, Names::default().of(&document).unwrap().unwrap()).unwrap();
+    assert_eq!(String::from_utf8_lossy(text.as_bytes()), format!("\"v\":{value}"));
+    value
+}
+
+fn from_bson(
+    raw: &RawDocumentBuf,
+    kinds: &mut IdKinds,
+) -> Result<connectors_sdk::Document, connectors_sdk::SourceError> {
+    document::from_bson(raw, PLAIN, kinds, &mut Names::default())
 }
 
 fn binary(subtype: BinarySubtype, bytes: &[u8]) -> Binary {
@@ -191,6 +203,10 @@ fn texts_that_are_not_utf8_are_kept_as_far_as_they_are() {
     let broken = RawDocumentBuf::from_bytes(bytes).unwrap();
     let expected = json!({"a": "x\u{fffd}z", "l": ["x\u{fffd}z"], "o": {"s": "x\u{fffd}z"}});
     assert_eq!(Value::Object(PLAIN.fields(&broken).unwrap()), expected);
+    let mut document = from_bson(&broken, &mut IdKinds::default()).unwrap();
+    assert!(document.fields.is_empty());
+    document.expand().unwrap();
+    assert_eq!(Value::Object(document.fields), expected);
 }
 
 #[test]
@@ -250,10 +266,41 @@ fn ids_are_texts_that_stay() {
         (Bson::MinKey, r#"{"$minKey":1}"#),
     ] {
         let document = raw(&doc! {"_id": id.clone(), "x": 1});
-        let document = document::from_bson(&document, PLAIN, &mut IdKinds::default()).unwrap();
+        let mut document = from_bson(&document, &mut IdKinds::default()).unwrap();
+        document.expand().unwrap();
         assert_eq!(document.id, expected, "{id:?}");
         assert_eq!((document.timestamp, Value::Object(document.fields)), (None, json!({"x": 1})));
     }
+}
+
+#[test]
+fn documents_of_other_fields_may_follow() {
+    let (mut kinds, mut names) = (IdKinds::default(), Names::default());
+    for (document, written) in [
+        (doc! {"_id": 1, "a": 1, "id": "x"}, true),
+        (doc! {"_id": 2, "a": 2, "id": "y"}, true),
+        (doc! {"a": 3, "_id": 3}, true),
+        (doc! {"_id": 4, "a": 4, "b": {"c.d": 1}}, true),
+        // Names that become others, and such as may be the engine's.
+        (doc! {"_id": 5, "a": 5, "": 1}, false),
+        (doc! {"_id": 6, "_timestamp": 1}, false),
+        (doc! {"_id": 7, "_b": 1, "a": 7}, false),
+        (doc! {"_id": 8, "a": 8}, true),
+        (doc! {"_id": 9}, false),
+    ] {
+        let document = raw(&document);
+        let mut made = document::from_bson(&document, PLAIN, &mut kinds, &mut names).unwrap();
+        assert_eq!(!made.text.is_empty(), written, "{document:?}");
+        made.expand().unwrap();
+        assert_eq!(made.fields, PLAIN.fields(&document).unwrap(), "{document:?}");
+    }
+    // The last one counts, where a document has two of a name.
+    let mut twice = raw(&doc! {"_id": 1, "a": 1, "b": 2}).into_bytes();
+    let position = twice.iter().position(|byte| *byte == b'b').unwrap();
+    twice[position] = b'a';
+    let made =
+        document::from_bson(&RawDocumentBuf::from_bytes(twice).unwrap(), PLAIN, &mut kinds, &mut names);
+    assert_eq!(Value::Object(made.unwrap().fields), json!({"a": 2}));
 }
 
 #[test]
@@ -261,7 +308,7 @@ fn ids_that_read_the_same_are_noticed() {
     let ambiguous = |ids: &[Bson]| {
         let mut kinds = IdKinds::default();
         for id in ids {
-            document::from_bson(&raw(&doc! {"_id": id.clone()}), PLAIN, &mut kinds).unwrap();
+            from_bson(&raw(&doc! {"_id": id.clone()}), &mut kinds).unwrap();
         }
         kinds.are_ambiguous()
     };
@@ -276,13 +323,13 @@ fn ids_that_read_the_same_are_noticed() {
 #[tokio::test]
 async fn a_document_that_cannot_be_had_is_told_with_its_reason() {
     let late = raw(&doc! {"_id": 1, "d": DateTime::MAX});
-    let document = document::from_bson(&late, PLAIN, &mut IdKinds::default()).unwrap();
+    let document = from_bson(&late, &mut IdKinds::default()).unwrap();
     assert!(document.id == "1" && document.fields.is_empty());
     let error = document.download.unwrap().run().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidData);
     assert!(error.to_string().contains("1: field d: the date"), "{error}");
 
-    let without = document::from_bson(&raw(&doc! {"x": 1}), PLAIN, &mut IdKinds::default()).unwrap_err();
+    let without = from_bson(&raw(&doc! {"x": 1}), &mut IdKinds::default()).unwrap_err();
     assert_eq!(without.kind(), ErrorKind::Config);
     assert!(without.to_string().contains("keep `_id`"), "{without}");
 }

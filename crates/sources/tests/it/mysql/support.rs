@@ -154,7 +154,8 @@ impl Sent {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Document(document) => {
+            Message::Document(mut document) => {
+                document.expand().unwrap();
                 self.repeated += usize::from(self.documents.insert(document.id, document.fields).is_some());
             }
             Message::Delete(id) => self.deletes.push(id),

@@ -331,7 +331,8 @@ async fn all_tables_are_of_one_moment() {
         let mut sum = 0;
         while let Some(envelope) = inbox.receive().await {
             for message in envelope.open() {
-                if let Message::Document(document) = message {
+                if let Message::Document(mut document) = message {
+                    document.expand().unwrap();
                     sum += document.fields.get("public_a_v").and_then(serde_json::Value::as_i64).unwrap_or(0);
                     if !updated {
                         updated = true;
