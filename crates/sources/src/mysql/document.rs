@@ -1,12 +1,15 @@
 //! Rows → documents.
 
-use connectors_sdk::{Document, FieldName, FieldsText};
+use std::convert::Infallible;
+
+use connectors_sdk::{Document, FieldsText};
 use mysql_async::Value;
 use serde_json::Value as Json;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::value::{self, Kind};
 use crate::shared::sql::id::row_id;
+use crate::shared::sql::written::Written;
 
 /// Names that belong to the document itself: a column of such a name is left out.
 const RESERVED: [&str; 2] = ["_id", "_timestamp"];
@@ -34,31 +37,10 @@ pub(super) struct Shape {
     written: Option<Written>,
 }
 
-/// The parts of a document's JSON that are the same in every document.
-#[derive(Debug)]
-struct Written {
-    /// Names of the columns' fields; all columns have one.
-    names: Vec<FieldName>,
-    table: FieldsText,
-    /// What names and the field `Table` take.
-    bytes: usize,
-}
-
-impl Written {
-    fn new(columns: &[(String, Kind)], table: &Json) -> Option<Self> {
-        let names = columns.iter().map(|(name, _)| name.as_str());
-        let mut names = FieldName::distinct(names.chain([TABLE]))?;
-        let mut text = FieldsText::default();
-        text.field(&names.pop()?).value(table);
-        // Quotes and separators of each field, and what numbers and times take besides.
-        let bytes = text.as_bytes().len() + columns.iter().map(|(name, _)| name.len() + 32).sum::<usize>();
-        Some(Self { names, table: text, bytes })
-    }
-}
-
 impl Shape {
     pub(super) fn new(columns: Vec<(String, Kind)>, id: Vec<usize>, prefix: String, table: Json) -> Self {
-        Self { written: Written::new(&columns, &table), columns, id, prefix, table }
+        let names = columns.iter().map(|(name, _)| name.as_str());
+        Self { written: Written::new(names, &[(TABLE, table.clone())]), columns, id, prefix, table }
     }
 
     /// Id of the row.
@@ -106,12 +88,13 @@ impl Shape {
     }
 
     fn text(&self, row: Vec<Value>, written: &Written) -> FieldsText {
-        let bytes = row.iter().map(|value| if let Value::Bytes(bytes) = value { bytes.len() } else { 0 });
-        let mut text = FieldsText::with_capacity(bytes.sum::<usize>() + written.bytes);
-        for (((_, kind), name), value) in self.columns.iter().zip(&written.names).zip(row) {
-            value::write(*kind, value, text.field(name));
-        }
-        text.append(&written.table);
+        let bytes =
+            row.iter().map(|value| if let Value::Bytes(bytes) = value { bytes.len() } else { 0 }).sum();
+        let mut values = row.into_iter();
+        let Ok(text) = written.row(bytes, |column, field| {
+            value::write(self.columns[column].1, values.next().unwrap_or(Value::NULL), field);
+            Ok::<_, Infallible>(())
+        });
         text
     }
 }

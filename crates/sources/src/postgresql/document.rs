@@ -1,6 +1,6 @@
 //! Row → [`Document`].
 
-use connectors_sdk::{Document, ErrorKind, FieldName, FieldsText, SourceError};
+use connectors_sdk::{Document, ErrorKind, FieldsText, SourceError};
 use serde_json::Value;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Column, Row};
@@ -10,6 +10,7 @@ use super::client::{Bound, Raw};
 use super::error::{Place, quoted};
 use super::value::{Cast, Plan};
 use crate::shared::sql::id::{KeyPart, joined_tables, row_id};
+use crate::shared::sql::written::Written;
 
 /// What the rows of a table or query become.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,30 +34,6 @@ struct Field {
     plan: Plan,
     /// The type's name, for placeholders.
     type_name: String,
-}
-
-/// The parts of a document's JSON that are the same in every document.
-#[derive(Debug, Clone, PartialEq)]
-struct Written {
-    /// Names of the columns' fields.
-    names: Vec<FieldName>,
-    fixed: FieldsText,
-    /// What names and fixed fields take.
-    bytes: usize,
-}
-
-impl Written {
-    fn new(columns: &[Field], fixed: &[(&'static str, Value)]) -> Option<Self> {
-        let names = columns.iter().map(|field| field.name.as_str());
-        let mut names = FieldName::distinct(names.chain(fixed.iter().map(|(name, _)| *name)))?;
-        let mut text = FieldsText::default();
-        for (name, (_, value)) in names.split_off(columns.len()).iter().zip(fixed) {
-            text.field(name).value(value);
-        }
-        // Quotes and separators of each field, and what numbers and times take besides their bytes.
-        let bytes = text.as_bytes().len() + columns.iter().map(|field| field.name.len() + 16).sum::<usize>();
-        Some(Self { names, fixed: text, bytes })
-    }
 }
 
 impl Shape {
@@ -93,7 +70,7 @@ impl Shape {
         ];
         Self {
             prefix: format!("{}_{}_{tables}", place.database, place.schema),
-            written: Written::new(&columns, &fixed),
+            written: Written::new(columns.iter().map(|field| field.name.as_str()), &fixed),
             columns,
             key,
             fixed,
@@ -172,18 +149,16 @@ impl Shape {
     }
 
     fn text(&self, row: &Row, written: &Written) -> Result<FieldsText, SourceError> {
-        let mut text = FieldsText::with_capacity(row.raw_size_bytes() + written.bytes);
-        for (index, (field, name)) in self.columns.iter().zip(&written.names).enumerate() {
-            let value = text.field(name);
-            match self.raw(row, index)? {
-                Some(bytes) => {
-                    field.plan.codec.write(bytes, value).map_err(|error| self.malformed(index, error))?;
-                }
-                None => value.null(),
+        written.row(row.raw_size_bytes(), |index, value| match self.raw(row, index)? {
+            Some(bytes) => {
+                let written = self.columns[index].plan.codec.write(bytes, value);
+                written.map_err(|error| self.malformed(index, error))
             }
-        }
-        text.append(&written.fixed);
-        Ok(text)
+            None => {
+                value.null();
+                Ok(())
+            }
+        })
     }
 
     /// Whether the row has a key: it was there to be joined.

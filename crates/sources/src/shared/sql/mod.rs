@@ -8,3 +8,4 @@ pub(crate) mod ranges;
 pub(crate) mod repeated;
 pub(crate) mod rules;
 pub(crate) mod selection;
+pub(crate) mod written;
