@@ -1,5 +1,6 @@
 """The benchmarks of databases: rows of about one size, on a real Elasticsearch."""
 import os
+import statistics
 import sys
 
 from ftest import data
@@ -15,6 +16,7 @@ from support.program import Connector
 
 DOCS = int(os.environ.get("DOCS", 100_000))
 ROUNDS = int(os.environ.get("DB_ROUNDS", 5))
+WARM_UPS = 3
 # A share of the rows is deleted, changed and added each.
 CHANGES = 100
 # What a document of about SIZE bytes has besides its text.
@@ -95,10 +97,13 @@ def measure(name, source, server, work, ended):
     os.makedirs(folder)
     connector = Connector(server.url, folder, name, index, *source.settings(), incremental=True)
     ended.callback(connector.delete)
-    # Warmed up by both: a cold JVM is no measure. Then in turn, so that neither gains from a server that still gets warmer.
-    written(connector.sync(), DOCS)
-    bodies = bodies_of(server, index, DOCS)
-    raw_load(server, bodies, "bench-raw", index, DOCS)
+    # Warmed up by both: for the first loads, a JVM spends most of its time on compiling. Then in turn, so that neither gains from a
+    # server that still gets warmer.
+    for _ in range(WARM_UPS):
+        call(server.url, "DELETE", f"/{index}?ignore_unavailable=true")
+        written(connector.sync(), DOCS)
+        bodies = bodies_of(server, index, DOCS)
+        raw_load(server, bodies, "bench-raw", index, DOCS)
     firsts, loads, loads_beside = [], [], []
     reader = raw_reader(name, source, DOCS)
     for _ in range(ROUNDS):
@@ -117,13 +122,13 @@ def measure(name, source, server, work, ended):
     again = best([written(connector.sync(), 0) for _ in range(ROUNDS)])
     # A source that knows at once that nothing changed reads nothing.
     row("connectors sync, unchanged" + ("" if again["report"]["extracted_document_count"] else " (not read)"), again, DOCS)
-    whole = raw_rows(loads, DOCS)[2]
+    raw_rows(loads, DOCS)
     call(server.url, "DELETE", "/bench-raw")
-    goals = [("first sync / raw loader, wall", first["wall"] / whole, 1.2, "<=")]
+    goals = [("first sync / raw loader, wall", ratio(firsts, loads), 1.2, "<=")]
     if reader:
         beside = min(load["whole"] for load in loads_beside)
         print(f"  {'raw loader beside a raw reader':<34} {DOCS / beside:>9,.0f} docs/s {beside:>8.2f} s")
-        goals.append(("first sync / raw loader beside a raw reader, wall", first["wall"] / beside, 1.2, "<="))
+        goals.append(("first sync / raw loader beside a raw reader, wall", ratio(firsts, loads_beside), 1.2, "<="))
     if name == "mongodb":
         goals.append(("first sync of 100,000 documents, s", first["wall"] * 100_000 / DOCS, 30.0, "<="))
     if connector.has_incremental():
@@ -179,6 +184,13 @@ def changed(run, changes):
     if counts != (changes["inserted"] + changes["changed"], changes["deleted"]):
         raise SystemExit(f"the incremental sync wrote and deleted {counts} for {changes}")
     return run
+
+
+def ratio(firsts, loads):
+    """The middle one of the rounds' ratios: a round's two loads follow each other, on a machine that is as fast for both."""
+    ratios = [first["wall"] / load["whole"] for first, load in zip(firsts, loads)]
+    print(f"  {'first sync / raw loader, by round':<34} {'  '.join(f'{one:.2f}' for one in ratios)}")
+    return statistics.median(ratios)
 
 
 def best(runs):

@@ -18,7 +18,7 @@ pub struct Document {
     pub timestamp: Option<String>,
     /// The fields, without `_timestamp`, and without `id` unless the source [owns](crate::DataSource::owns_id_field) that field.
     pub fields: Map<String, Value>,
-    /// More fields, which the source wrote as JSON: no other than those in `fields`.
+    /// More fields, which the source wrote as JSON; none of them is in `fields`, too.
     pub text: FieldsText,
     /// Content that is fetched only if the document has to be written.
     pub download: Option<LazyDownload>,
