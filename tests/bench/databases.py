@@ -10,7 +10,7 @@ from measure import PEER, SIZE, raw_rows, row
 from raw import bodies_of, raw_load
 from services import connector_documents, field, peer_run, pending_job, service_config
 from support import backend
-from support.elastic import call
+from support.elastic import call, wait_until_idle
 from support.processes import cpu_of, cpu_of_family
 from support.program import Connector
 
@@ -111,6 +111,7 @@ def measure(name, source, server, work, ended):
         if reader:
             loads_beside.append(raw_load(server, bodies, "bench-raw", index, DOCS, reader))
         call(server.url, "DELETE", f"/{index}")
+        wait_until_idle(server.url)
         before, of_source = cpu_of(server.pid), source.pid and cpu_of_family(source.pid)
         firsts.append(written(connector.sync(), DOCS))
         firsts[-1]["server"], firsts[-1]["source"] = cpu_of(server.pid) - before, source.pid and cpu_of_family(source.pid) - of_source

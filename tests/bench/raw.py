@@ -5,7 +5,7 @@ import subprocess
 import threading
 import time
 
-from support.elastic import call, point_in_time
+from support.elastic import call, point_in_time, wait_until_idle
 from support.processes import cpu_of
 
 CONNECTIONS, CHUNK = 5, 500
@@ -36,6 +36,7 @@ def raw_load(server, bodies, index, like, count, beside=None):
     call(server.url, "DELETE", f"/{index}?ignore_unavailable=true")
     mapping = call(server.url, "GET", f"/{like}/_mapping")[like]["mappings"]
     settings = call(server.url, "GET", f"/{like}/_settings")[like]["settings"]["index"]
+    wait_until_idle(server.url)
     kept = {key: settings[key] for key in ("analysis", "number_of_shards", "auto_expand_replicas") if key in settings}
     before = time.monotonic()
     other = subprocess.Popen(beside, stdout=subprocess.PIPE) if beside else None

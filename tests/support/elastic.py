@@ -50,6 +50,15 @@ def documents(url, pit, part=0, parts=1):
         after = [int(value) for value in hits[-1]["sort"]]
 
 
+def wait_until_idle(url, seconds=60):
+    """Until no merge of segments runs: what was written before would cost what is measured next."""
+    end = time.monotonic() + seconds
+    while call(url, "GET", "/_stats/merge?filter_path=_all.total.merges.current")["_all"]["total"]["merges"]["current"]:
+        if time.monotonic() > end:
+            raise SystemExit(f"{url} still merges segments after {seconds} s")
+        time.sleep(0.1)
+
+
 def wait_until_up(url, seconds=60):
     end = time.monotonic() + seconds
     while True:
