@@ -102,7 +102,8 @@ def measure(name, source, server, work, ended):
     for _ in range(WARM_UPS):
         call(server.url, "DELETE", f"/{index}?ignore_unavailable=true")
         written(connector.sync(), DOCS)
-        bodies = bodies_of(server, index, DOCS)
+    bodies = bodies_of(server, index, DOCS)
+    for _ in range(WARM_UPS):
         raw_load(server, bodies, "bench-raw", index, DOCS)
     firsts, loads, loads_beside = [], [], []
     reader = raw_reader(name, source, DOCS)

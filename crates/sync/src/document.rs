@@ -43,39 +43,43 @@ pub(crate) fn complete(
     owns_id_field: bool,
     hash: Option<&str>,
 ) {
-    let timestamp = document.timestamp.clone().unwrap_or_else(|| timestamp::format(jiff::Timestamp::now()));
-    let settings = pipeline.into_iter().flat_map(|pipeline| {
-        [
-            ("_extract_binary_content", pipeline.extract_binary_content),
-            ("_reduce_whitespace", pipeline.reduce_whitespace),
-            ("_run_ml_inference", pipeline.run_ml_inference),
-        ]
-    });
-    if !document.text.is_empty() {
-        // Such names are none of the source's: see `FieldName`.
-        let text = &mut document.text;
-        if !(owns_id_field && text.has_id()) {
-            text.engine_field("id").string(&document.id);
+    let Document { id, timestamp, fields, text, .. } = document;
+    let now;
+    let timestamp = match timestamp {
+        Some(timestamp) => timestamp.as_str(),
+        None => {
+            now = timestamp::format(jiff::Timestamp::now());
+            &now
         }
-        if let Some(hash) = hash {
-            text.engine_field(CONTENT_HASH).string(hash);
+    };
+    let has_id = text.has_id() || fields.contains_key("id");
+    // Where the source wrote JSON, it goes on there: such names are none of the source's (see `FieldName`).
+    let is_text = !text.is_empty();
+    let mut put = |name: &str, value: &str| {
+        if is_text {
+            text.engine_field(name).string(value);
+        } else {
+            fields.insert(name.to_owned(), value.into());
         }
-        text.engine_field("_timestamp").string(&timestamp);
-        for (name, setting) in settings {
-            text.engine_field(name).value(&Value::Bool(setting));
-        }
-        return;
-    }
-    let fields = &mut document.fields;
-    if !(owns_id_field && fields.contains_key("id")) {
-        fields.insert("id".to_owned(), Value::String(document.id.clone()));
+    };
+    if !(owns_id_field && has_id) {
+        put("id", id);
     }
     if let Some(hash) = hash {
-        fields.insert(CONTENT_HASH.to_owned(), Value::String(hash.to_owned()));
+        put(CONTENT_HASH, hash);
     }
-    fields.insert("_timestamp".to_owned(), Value::String(timestamp));
-    for (name, setting) in settings {
-        fields.insert(name.to_owned(), Value::Bool(setting));
+    put("_timestamp", timestamp);
+    let Some(pipeline) = pipeline else { return };
+    for (name, setting) in [
+        ("_extract_binary_content", pipeline.extract_binary_content),
+        ("_reduce_whitespace", pipeline.reduce_whitespace),
+        ("_run_ml_inference", pipeline.run_ml_inference),
+    ] {
+        if is_text {
+            text.engine_field(name).value(&Value::Bool(setting));
+        } else {
+            fields.insert(name.to_owned(), Value::Bool(setting));
+        }
     }
 }
 

@@ -122,13 +122,7 @@ impl Intake {
     fn document(&mut self, mut document: Document, operation: Option<BulkOpKind>) -> Result<(), TakeError> {
         self.tally.extracted += 1;
         if document.id.is_empty() {
-            self.ledger.bury(DeadLetter {
-                id: String::new(),
-                operation: BulkOpKind::Index.as_str(),
-                status: None,
-                kind: "invalid_id".to_owned(),
-                reason: "the source sent a document without an id".to_owned(),
-            });
+            self.bury(String::new(), "invalid_id", "the source sent a document without an id");
             return Ok(());
         }
         if self.decisions.restricted && !says_who_may_see_it(&document) {
@@ -136,13 +130,11 @@ impl Intake {
             if self.inventory.is_none() {
                 self.delete(&document.id);
             }
-            self.ledger.bury(DeadLetter {
-                id: document.id,
-                operation: BulkOpKind::Index.as_str(),
-                status: None,
-                kind: "permissions_unknown".to_owned(),
-                reason: format!("the source did not say in {ACCESS_FIELD} who may see this document"),
-            });
+            self.bury(
+                document.id,
+                "permissions_unknown",
+                format!("the source did not say in {ACCESS_FIELD} who may see this document"),
+            );
             return Ok(());
         }
         if document.id.len() > document_id::MAX_BYTES {
@@ -161,13 +153,11 @@ impl Intake {
             if let Some(inventory) = &mut self.inventory {
                 inventory.see(&document.id, None).map_err(TakeError::Inventory)?;
             }
-            self.ledger.bury(DeadLetter {
-                id: document.id,
-                operation: BulkOpKind::Index.as_str(),
-                status: None,
-                kind: "not_readable".to_owned(),
-                reason: format!("the sync rules cannot be applied to the document: {error}"),
-            });
+            self.bury(
+                document.id,
+                "not_readable",
+                format!("the sync rules cannot be applied to the document: {error}"),
+            );
             return Ok(());
         }
         complete(&mut document, self.decisions.pipeline.as_ref(), self.decisions.owns_id_field, hash);
@@ -213,6 +203,17 @@ impl Intake {
         let all_or_nothing = self.decisions.restricted;
         self.pending.push(Outgoing { id, kind, fields, text, download, size, all_or_nothing });
         Ok(())
+    }
+
+    /// Records a document that cannot be written, for what is wrong with it.
+    fn bury(&self, id: String, kind: &str, reason: impl Into<String>) {
+        self.ledger.bury(DeadLetter {
+            id,
+            operation: BulkOpKind::Index.as_str(),
+            status: None,
+            kind: kind.to_owned(),
+            reason: reason.into(),
+        });
     }
 
     /// Whether fields of the document have to be looked at or changed, and are not only sent.

@@ -272,7 +272,7 @@ impl Assembly {
         let Outgoing { id, kind, fields, text, all_or_nothing, .. } = document;
         let body = Body { fields: &fields, text: &text, content };
         self.take_buffer();
-        let Ok(size) = self.body.push_with(kind, &id, |out| {
+        let Ok(size) = self.body.push(kind, &id, |out| {
             body.write(out);
             Ok::<_, Infallible>(())
         });

@@ -67,19 +67,9 @@ impl BulkBody {
         self.finish(BulkOpKind::Delete, id);
     }
 
-    /// Adds an index, create or update operation and serialises its document (update: the fields to merge). Tells how many
-    /// bytes that took. A delete ignores the document. On an error nothing is added.
-    pub fn push<T: Serialize + ?Sized>(
-        &mut self,
-        kind: BulkOpKind,
-        id: &str,
-        document: &T,
-    ) -> Result<usize, serde_json::Error> {
-        self.push_with(kind, id, |bytes| serde_json::to_writer(bytes, document))
-    }
-
-    /// The same with a document that is written as JSON, on one line, by `write`, which must leave alone what is there.
-    pub fn push_with<E>(
+    /// Adds an index, create or update operation with a document (update: the fields to merge) that `write` adds as JSON, on one
+    /// line, leaving alone what is there. Tells how many bytes that took. A delete has no document. On an error nothing is added.
+    pub fn push<E>(
         &mut self,
         kind: BulkOpKind,
         id: &str,
@@ -331,14 +321,14 @@ mod tests {
         let document = json!({"a": "b"});
         for kind in [BulkOpKind::Index, BulkOpKind::Create, BulkOpKind::Update, BulkOpKind::Delete] {
             let (whole, mut body) = (sample().finish_request(), sample());
-            let size = body.push(kind, "ü\"", &document).unwrap();
+            let size = body.push(kind, "ü\"", |bytes| serde_json::to_writer(bytes, &document)).unwrap();
             assert_eq!(body.byte_len(), whole.body().len() + size, "{kind}");
             let last = body.split_last(b"what was there before".to_vec()).finish_request();
             assert_eq!((body.clone().finish_request().body(), body.len()), (whole.body(), 4));
             assert_eq!((last.body().len(), last.len()), (size, 1));
             assert_eq!(last.op(0).unwrap(), BulkOp { kind, id: "ü\"", range: 0..size });
 
-            body.push(kind, "other", &document).unwrap();
+            body.push(kind, "other", |bytes| serde_json::to_writer(bytes, &document)).unwrap();
             body.pop();
             assert_eq!(body.finish_request().body(), whole.body());
         }

@@ -112,10 +112,7 @@ pub(super) fn write(kind: Kind, value: Value, field: FieldValue<'_>) {
     match value {
         Value::NULL => field.null(),
         Value::Int(number) => field.integer(number),
-        Value::Bytes(bytes) if kind == Kind::Text => match std::str::from_utf8(&bytes) {
-            Ok(plain) => field.string(plain),
-            Err(_) => field.string(&text(bytes)),
-        },
+        Value::Bytes(bytes) if kind == Kind::Text => field.string(&text(bytes)),
         other => field.value(&json(kind, other)),
     }
 }

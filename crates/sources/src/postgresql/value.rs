@@ -12,6 +12,8 @@ mod numeric;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use connectors_sdk::FieldValue;
@@ -176,10 +178,7 @@ impl Codec {
             Self::Int2 => field.integer(i16::from_be_bytes(fixed(bytes)?).into()),
             Self::Int4 => field.integer(i32::from_be_bytes(fixed(bytes)?).into()),
             Self::Int8 => field.integer(i64::from_be_bytes(fixed(bytes)?)),
-            Self::Text => match std::str::from_utf8(bytes) {
-                Ok(plain) if plain != "\0" => field.string(plain),
-                _ => field.string(&text(bytes)),
-            },
+            Self::Text => field.string(&text(bytes)),
             other => field.value(&other.decode(bytes)?),
         }
         Ok(())
@@ -237,18 +236,17 @@ impl Codec {
             Self::Polygon => geometry::polygon(bytes),
             Self::Line => geometry::line(bytes),
             Self::Circle => geometry::circle(bytes),
-            _ => Ok(text(bytes)),
+            _ => Ok(text(bytes).into_owned()),
         }
     }
 }
 
 /// Text. A database of the encoding `SQL_ASCII` may hold bytes that are no UTF-8: they become U+FFFD. A `"char"` of zero is the
 /// empty text.
-fn text(bytes: &[u8]) -> String {
-    match std::str::from_utf8(bytes) {
-        Ok("\0") => String::new(),
-        Ok(text) => text.to_owned(),
-        Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    match String::from_utf8_lossy(bytes) {
+        Cow::Borrowed("\0") => Cow::Borrowed(""),
+        text => text,
     }
 }
 
