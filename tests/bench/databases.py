@@ -77,8 +77,6 @@ def loaded(name, work, ended, docs, tables=notes, make=item):
     ended.callback(source.close)
     print(f"\n{name}: loading {docs:,} rows", flush=True)
     source.load()
-    if hasattr(source, "settle"):
-        source.settle()
     print(f"{name}: {docs:,} rows in {source.versions()['server']}", flush=True)
     return source, port
 

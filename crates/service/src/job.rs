@@ -50,7 +50,7 @@ pub enum JobEnd {
 /// A job that this service runs now, and what its connector says beside the job's own copy of it.
 struct Claimed {
     job: Stored<SyncJobDocument>,
-    connector: ConnectorDocument,
+    connector: Stored<ConnectorDocument>,
 }
 
 /// What the work came to, before it is written down.
@@ -90,12 +90,12 @@ impl Service {
         tracing::info!("Sync job claimed");
         let tokens = StopTokens { cancel: CancellationToken::new(), suspend: stop };
         let reporter = self.report_while_running(&job, progress.subscribe(), tokens.cancel.clone());
-        let (ending, report) = match self.work(&job, &connector, options, progress, tokens).await {
+        let (ending, report) = match self.work(&job, &connector.document, options, progress, tokens).await {
             Ok((ending, report)) => (ending, report),
             Err(error) => (Ending::Failed(format!("{}: {error}", error.name())), None),
         };
         reporter.abort();
-        self.end(&job, &connector_id, &ending, report).await
+        self.end(Claimed { job, connector }, &ending, report).await
     }
 
     /// Takes a job and marks its connector as syncing; `None` if others were quicker.
@@ -141,7 +141,7 @@ impl Service {
             let Some(stored) = connector else { break };
             let Ok(update) = stored.document.sync_started(claimed.document.job_type) else { break };
             if let Some(started) = shared.connectors.write_guarded(&stored, &update).await? {
-                return Ok(Some(Claimed { job: claimed, connector: started.document }));
+                return Ok(Some(Claimed { job: claimed, connector: started }));
             }
             connector = shared.connectors.get(connector_id).await?;
         }
@@ -317,8 +317,7 @@ impl Service {
     /// Writes how the job ended, into it and into its connector.
     async fn end(
         &self,
-        claimed: &Stored<SyncJobDocument>,
-        connector_id: &str,
+        Claimed { job: claimed, connector }: Claimed,
         ending: &Ending,
         report: Option<Box<SyncReport>>,
     ) -> Result<JobEnd, ServiceError> {
@@ -338,11 +337,17 @@ impl Service {
                 counts.metadata.insert("dead_letters".to_owned(), json!(report.dead_letters));
             }
         }
-        for _ in 0..5 {
-            let Some(job) = shared.jobs.get(&claimed.id).await? else {
+        // As it was claimed: mostly nobody has written it since.
+        let mut known = Some(claimed.clone());
+        for _ in 0..6 {
+            let now = match known.take() {
+                Some(job) => Some(job),
+                None => shared.jobs.get(&claimed.id).await?,
+            };
+            let Some(job) = now else {
                 tracing::error!("The job was deleted while it ran");
                 let update = ConnectorDocument::sync_ended(None, None, Timestamp::now());
-                shared.connectors.write(connector_id, &update).await?;
+                shared.connectors.write_from(&connector, &update).await?;
                 return Ok(JobEnd::Vanished);
             };
             if job.document.claim_token != claimed.document.claim_token {
@@ -365,7 +370,7 @@ impl Service {
                 cursor = ended.document.connector.sync_cursor.as_ref();
             }
             let update = ConnectorDocument::sync_ended(Some(&ended.document), cursor, Timestamp::now());
-            shared.connectors.write(connector_id, &update).await?;
+            shared.connectors.write_from(&connector, &update).await?;
             log_end(&ended.document, report.as_deref());
             return Ok(JobEnd::Ran(Box::new(ended.document), report));
         }

@@ -87,7 +87,8 @@ impl Runner {
             .collect();
         let ids: Vec<String> = connectors.into_iter().map(|connector| connector.id).collect();
         self.connectors.clone_from(&ids);
-        self.service.take_over_dead(&ids, self.types, |id| runs(&self.taken, id)).await?;
+        let running = shared.jobs.running(&ids, self.types).await?;
+        self.service.take_over_dead(&running, |id| runs(&self.taken, id)).await?;
         let waiting = shared.jobs.claimable(&ids, self.types).await?;
         for job in waiting {
             if runs(&self.taken, &job.id) {

@@ -75,7 +75,7 @@ impl Service {
                 "features": draft.features,
             });
             let Value::Object(update) = update else { unreachable!("an object literal") };
-            written = self.shared.connectors.write(&written.id, &update).await?;
+            written = self.shared.connectors.write_from(&written, &update).await?;
         }
         if !types.is_empty() {
             let mut before = None;
@@ -152,10 +152,11 @@ impl Service {
         let ids = std::slice::from_ref(&connector.id);
         // A job that somebody claimed a moment ago and died with must be found: this one would wait for it.
         jobs.refresh().await?;
-        self.take_over_dead(ids, &[JobType::Full, JobType::Incremental], |_| false).await?;
+        let unfinished = jobs.unfinished(ids, &[JobType::Full, JobType::Incremental]).await?;
+        self.take_over_dead(&unfinished, |_| false).await?;
         let now = Timestamp::now();
-        for found in jobs.claimable(ids, &[JobType::Full]).await? {
-            // A search may be a refresh behind: the document itself says whether the job still waits.
+        for found in unfinished.iter().filter(|job| job.document.job_type == JobType::Full) {
+            // A search may be a refresh behind, and some were just taken over: the document itself says whether the job waits.
             let left = self.job(&found.id).await?;
             if !left.document.status.is_claimable() {
                 continue;
@@ -177,7 +178,8 @@ impl Service {
             now,
         )
         .map_err(|error| ServiceError::Setup(error.to_string()))?;
-        Ok(jobs.create(&SyncJobDocument { rebuild, ..job }).await?)
+        // It is run by its id, and whoever wants another one refreshes first, as above.
+        Ok(jobs.create_unseen(&SyncJobDocument { rebuild, ..job }).await?)
     }
 
     /// A job by its id.
@@ -209,16 +211,16 @@ impl Service {
         Ok(canceling.iter().any(|job| !ours(&job.id) && self.is_nobodys(&job.document)))
     }
 
-    /// Jobs that a process on this machine claimed and did not end before it died: they are suspended, and so can be taken
-    /// up at once instead of failing after the idle limit. Jobs to be canceled that nobody runs are canceled. `ours` says which jobs run in this process.
+    /// Of the given jobs, those that a process on this machine claimed and did not end before it died: they are suspended, and so can be
+    /// taken up at once instead of failing after the idle limit. Jobs to be canceled that nobody runs are canceled. `ours` says which
+    /// jobs run in this process.
     pub(crate) async fn take_over_dead(
         &self,
-        connector_ids: &[String],
-        types: &[JobType],
+        jobs: &[Stored<SyncJobDocument>],
         ours: impl Fn(&str) -> bool,
     ) -> Result<(), ServiceError> {
         let shared = &self.shared;
-        for job in shared.jobs.running(connector_ids, types).await? {
+        for job in jobs.iter().filter(|job| job.document.status.is_running()) {
             let worker = job.document.metadata.get("worker");
             // Others write the wish to cancel also into jobs that wait: those that nobody has begun, or suspended ones.
             let waits = job.document.status == JobStatus::Canceling && self.is_nobodys(&job.document);
@@ -226,7 +228,7 @@ impl Service {
                 continue;
             }
             let Ok(update) = take_over(&job.document, Timestamp::now()) else { continue };
-            if shared.jobs.write_guarded(&job, &update).await?.is_some() {
+            if shared.jobs.write_guarded(job, &update).await?.is_some() {
                 if waits {
                     tracing::info!("Job {} was canceled before it ran", job.id);
                     continue;

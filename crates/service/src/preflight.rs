@@ -43,8 +43,8 @@ pub(crate) async fn cluster(service: &Service) -> Result<(), ServiceError> {
 
 /// Makes the protocol's two indices when they are missing.
 async fn ensure_indices(service: &Service) -> Result<(), EsError> {
-    service.shared.connectors.ensure().await?;
-    service.shared.jobs.ensure().await
+    let shared = &service.shared;
+    tokio::try_join!(shared.connectors.ensure(), shared.jobs.ensure()).map(drop)
 }
 
 fn check_something_to_serve(service: &Service) -> Result<(), ServiceError> {

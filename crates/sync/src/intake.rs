@@ -156,7 +156,7 @@ impl Intake {
             self.bury(
                 document.id,
                 "not_readable",
-                format!("the sync rules cannot be applied to the document: {error}"),
+                format!("its fields cannot be looked at, as sync rules, downloads and access lists need it: {error}"),
             );
             return Ok(());
         }

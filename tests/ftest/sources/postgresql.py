@@ -113,7 +113,7 @@ class Source:
         self.run_alone(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)", stderr=subprocess.DEVNULL)
 
     def settle(self):
-        """Has the server do now what it does some time after a load: a benchmark would find it at that."""
+        """Has the server do now what it does some time after a load: what is measured next would find it at that."""
         self.run_alone("VACUUM ANALYZE", DATABASE, stderr=subprocess.DEVNULL)
         self.run_alone("CHECKPOINT")
 
@@ -127,6 +127,7 @@ class Source:
         self.tables.load()
         self.run(["CREATE TABLE nothing (a int PRIMARY KEY);\n",
                   "CREATE TABLE public.elsewhere (a int PRIMARY KEY); INSERT INTO public.elsewhere VALUES (1);\n"])
+        self.settle()
 
     def change(self, share):
         return self.tables.change(share)

@@ -36,6 +36,15 @@ impl SyncJobIndex {
         self.in_status(connector_ids, job_types, JobStatus::is_running).await
     }
 
+    /// Jobs that have not ended: those that wait for a service and those some service should be running, oldest first.
+    pub async fn unfinished(
+        &self,
+        connector_ids: &[String],
+        job_types: &[JobType],
+    ) -> Result<Vec<Stored<SyncJobDocument>>, EsError> {
+        self.in_status(connector_ids, job_types, |status| !status.is_terminal()).await
+    }
+
     /// Whether there are jobs that somebody wants canceled and that have not ended yet, of whatever connector.
     pub async fn any_canceling(&self) -> Result<bool, EsError> {
         let query = statuses(|status| status == JobStatus::Canceling);

@@ -146,7 +146,7 @@ impl<T: ProtocolDocument> ProtocolIndex<T> {
         self.create_with_id(&uuid::Uuid::new_v4().to_string(), document).await
     }
 
-    /// As [`create`](Self::create), but searches see it only after the next [`refresh`](Self::refresh): for many at once.
+    /// As [`create`](Self::create), but searches see it only after the next refresh: for many at once, and for what is read by its id.
     pub async fn create_unseen(&self, document: &T) -> Result<Stored<T>, EsError> {
         self.create_as(&uuid::Uuid::new_v4().to_string(), document, Refresh::No).await
     }
@@ -208,6 +208,18 @@ impl<T: ProtocolDocument> ProtocolIndex<T> {
     /// the document as it is now. An error if it does not exist, or if others keep writing it.
     pub async fn write(&self, id: &str, partial: &PartialDocument) -> Result<Stored<T>, EsError> {
         self.update(id, |_| Some(partial.clone())).await
+    }
+
+    /// As [`write`](Self::write), without reading the document first: a request less where nobody wrote it since `stored` was read.
+    pub async fn write_from(
+        &self,
+        stored: &Stored<T>,
+        partial: &PartialDocument,
+    ) -> Result<Stored<T>, EsError> {
+        match self.write_guarded(stored, partial).await? {
+            Some(written) => Ok(written),
+            None => self.write(&stored.id, partial).await,
+        }
     }
 
     /// Reads a document, lets `decide` say what to write in its present state, and writes that if the document is still

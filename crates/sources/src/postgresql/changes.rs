@@ -3,6 +3,7 @@
 //! The log names changed rows by their keys only; their values are read from the tables, in the same way as in a full sync. So an
 //! update whose large values are not in the log is no special case, and rows that changed often are read once.
 
+mod cursor;
 mod pgoutput;
 mod position;
 mod slot;
@@ -17,6 +18,7 @@ use connectors_sdk::{ErrorKind, Message, Sink, SourceError};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use self::cursor::{Cursor, numbers};
 use self::pgoutput::{Change, Decoder};
 use self::position::Position;
 use self::slot::{Cannot, Names};
@@ -33,25 +35,6 @@ const ENDING: Duration = Duration::from_secs(2);
 
 /// How long open transactions may take to end before a table that is new is read.
 const OPEN: Duration = Duration::from_mins(1);
-
-/// What the last sync left. The service keeps it, and others can write it: every part may be missing.
-struct Cursor<'a>(Option<&'a Value>);
-
-impl Cursor<'_> {
-    fn text(&self, key: &str) -> Option<&str> {
-        self.0?.get(key)?.as_str()
-    }
-
-    fn watermarks(&self) -> Option<&Map<String, Value>> {
-        self.0?.get("watermarks")?.as_object()
-    }
-
-    /// Whether the table was read, and its changes were published, when the last sync ended.
-    fn has_table(&self, oid: u32) -> bool {
-        let tables = self.0.and_then(|cursor| cursor.get("tables")?.as_array());
-        tables.is_some_and(|tables| tables.iter().any(|known| known.as_u64() == Some(oid.into())))
-    }
-}
 
 /// What a full sync reads.
 pub(super) enum Contents {
@@ -388,11 +371,6 @@ impl PostgresqlSource {
         names.drop_slot(&session).await?;
         names.drop_publication(&session).await
     }
-}
-
-/// Tables in a cursor.
-fn numbers(tables: &[&Table]) -> Value {
-    tables.iter().map(|table| table.oid).collect()
 }
 
 /// The position is of no use any more.

@@ -244,9 +244,11 @@ impl Codec {
 /// Text. A database of the encoding `SQL_ASCII` may hold bytes that are no UTF-8: they become U+FFFD. A `"char"` of zero is the
 /// empty text.
 fn text(bytes: &[u8]) -> Cow<'_, str> {
-    match String::from_utf8_lossy(bytes) {
-        Cow::Borrowed("\0") => Cow::Borrowed(""),
-        text => text,
+    // Checked first: this goes by words, where the other one looks at each byte.
+    match str::from_utf8(bytes) {
+        Ok("\0") => Cow::Borrowed(""),
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::shared::sql::decimal;
 /// The value itself. A number of more digits than a double keeps becomes text, digit for digit. A document that is nested too
 /// deeply to be handled, or that is JSON to PostgreSQL alone (half a surrogate pair in a `json` column), is kept as text.
 pub(super) fn value(bytes: &[u8]) -> Value {
-    let text = String::from_utf8_lossy(bytes);
+    let text = super::text(bytes);
     serde_json::from_str(&exact(&text)).unwrap_or_else(|_| Value::String(text.clone().into_owned()))
 }
 
