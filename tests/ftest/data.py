@@ -75,6 +75,11 @@ def settings(r):
             "tags": [r.choice(WORDS) for _ in range(r.randrange(4))], "beta": r.random() < 0.5, "note": r.choice((None, text(r, 3)))}
 
 
+def code(r):
+    """A text that may look like a date or a number: the first one must not decide what an index takes of the others."""
+    return r.choice((str(r.randrange(1000, 10_000)), day(r).isoformat(), f"D-{r.randrange(100_000):05}", "n/a"))
+
+
 def sometimes(r, value, share=0.15):
     """A null now and then."""
     return None if r.random() < share else value

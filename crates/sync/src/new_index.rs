@@ -44,10 +44,19 @@ pub(crate) async fn body(
     }
 }
 
+/// What becomes of fields whose first value is a number or looks like a date. Later documents may have something else in them (a text
+/// column whose first value happens to be `2024`, documents of a database without a schema): such a value is stored and
+/// cannot be searched, instead of keeping its document out of the index.
+/// (<https://www.elastic.co/docs/reference/elasticsearch/mapping-reference/ignore-malformed>)
+///
 /// Numbers with a fraction are `double`: `float`, which Elasticsearch would choose, keeps seven digits only and refuses what is
 /// beyond 3.4e38.
 fn dynamic_templates() -> Value {
-    json!([{"doubles": {"match_mapping_type": "double", "mapping": {"type": "double"}}}])
+    let template = |name: &str, kind: &str| {
+        let mapping = json!({"type": kind, "ignore_malformed": true});
+        json!({ name: {"match_mapping_type": kind, "mapping": mapping} })
+    };
+    json!([template("doubles", "double"), template("longs", "long"), template("dates", "date")])
 }
 
 fn with_template(template: &Value, known: Map<String, Value>) -> Value {
@@ -82,6 +91,13 @@ mod tests {
 
     fn known() -> Map<String, Value> {
         Map::from_iter([("size".to_owned(), json!({"type": "long"}))])
+    }
+
+    #[test]
+    fn a_first_value_does_not_keep_later_documents_out() {
+        let mapping = json!({"type": "date", "ignore_malformed": true});
+        let template = json!({"dates": {"match_mapping_type": "date", "mapping": mapping}});
+        assert!(dynamic_templates().as_array().unwrap().contains(&template), "{}", dynamic_templates());
     }
 
     #[test]

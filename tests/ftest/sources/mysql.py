@@ -53,10 +53,10 @@ def tables():
         Column("seen", "TIMESTAMP(6) NULL", lambda r, n: data.moment(r, first=10_000, last=2_000_000_000)),
         Column("settings", "JSON", lambda r, n: data.settings(r)), Column("photo", "BLOB", lambda r, n: data.blob(r)),
         Column("small", "TINYINT", lambda r, n: r.randrange(-128, 128)), Column("big", "BIGINT", lambda r, n: r.randrange(-2**63, 2**63)),
-        Column("unsigned_big", "BIGINT UNSIGNED", lambda r, n: r.randrange(2**63)), Column("year_of", "YEAR", lambda r, n: r.randrange(1901, 2155)),
+        Column("unsigned_big", "BIGINT UNSIGNED", lambda r, n: r.randrange(2**64)), Column("year_of", "YEAR", lambda r, n: r.randrange(1901, 2155)),
         Column("size", f"ENUM({','.join(map(quoted, KINDS))})", lambda r, n: r.choice(KINDS)),
         Column("tags", f"SET({','.join(map(quoted, TAGS))})", lambda r, n: tags(r), set_of),
-        Column("alarm", "TIME(6)", lambda r, n: data.clock(r))])
+        Column("alarm", "TIME(6)", lambda r, n: data.clock(r)), Column("postcode", "VARCHAR(20)", lambda r, n: data.code(r))])
     orders = Table("orders", 0.37, ["shop", "number"], [
         Column("number", "INT", lambda r, n: n // len(SHOPS)), Column("shop", "VARCHAR(20)", lambda r, n: SHOPS[n % len(SHOPS)]),
         Column("customer", "VARCHAR(200)", lambda r, n: data.name(r)), Column("total", "DECIMAL(10,2)", lambda r, n: data.decimal(r, 10, 2)),

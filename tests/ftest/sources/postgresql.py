@@ -60,6 +60,7 @@ def tables():
         Column("words", "text[]", lambda r, n: Array(data.text(r, 1) for _ in range(r.randrange(4)))),
         Column("scores", "int[]", lambda r, n: Array(r.randrange(-100, 100) for _ in range(r.randrange(4)))),
         Column("address", "inet", lambda r, n: address(r), host), Column("bits", "varbit", lambda r, n: f"{r.getrandbits(9):09b}"),
+        Column("postcode", "varchar(20)", lambda r, n: data.code(r)),
         Column("place", "point", lambda r, n: f"({r.randrange(-90, 90)},{r.randrange(-180, 180)})", point)])
     orders = Table("orders", 0.37, ["number", "city"], [
         Column("city", "text", lambda r, n: CITIES[n % len(CITIES)]), Column("number", "int", lambda r, n: n // len(CITIES)),
