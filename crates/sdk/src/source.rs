@@ -33,8 +33,10 @@ pub trait DataSource: Send + Sync {
     async fn ping(&self) -> Result<(), SourceError>;
 
     /// Types of the fields whose types the source knows: `properties` of an index's mapping. They are for an index that a job
-    /// makes, as far as no index template says otherwise; any other field is mapped as its first value comes.
-    fn mapping(&self) -> Map<String, Value> {
+    /// makes, as far as no index template says otherwise; any other field is mapped as its first value comes. Called after
+    /// [`validate`](Self::validate), in which a source may have learned them.
+    fn mapping(&self, advanced_rules: Option<&Value>) -> Map<String, Value> {
+        let _ = advanced_rules;
         Map::new()
     }
 

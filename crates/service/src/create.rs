@@ -90,7 +90,7 @@ impl Service {
         self.check_new_index(&new.index_name, new.from_index).await?;
         let known = if new.ask_source {
             let source = self.open_source(descriptor, &configuration, Surroundings::default()).await?;
-            source.mapping()
+            source.mapping(None)
         } else {
             serde_json::Map::new()
         };

@@ -59,6 +59,17 @@ fn dynamic_templates() -> Value {
     json!([template("doubles", "double"), template("longs", "long"), template("dates", "date")])
 }
 
+/// Fields an index takes if nobody says otherwise (`index.mapping.total_fields.limit`).
+const FIELDS: usize = 1000;
+/// How many of them are left to what is not known before it comes.
+const ROOM: usize = 100;
+
+/// How many fields these are for that limit: objects and the further forms of a text count.
+fn count(properties: &Map<String, Value>) -> usize {
+    let below = |definition: &Value, key: &str| definition[key].as_object().map_or(0, count);
+    properties.values().map(|one| 1 + below(one, "fields") + below(one, "properties")).sum()
+}
+
 fn with_template(template: &Value, known: Map<String, Value>) -> Value {
     let mut body = json!({});
     let settings = &template["settings"]["index"];
@@ -80,6 +91,11 @@ fn with_template(template: &Value, known: Map<String, Value>) -> Value {
         ]);
         properties.extend(known);
         properties.retain(|name, _| mappings["properties"][name].is_null());
+        let fields = count(&properties);
+        if fields > FIELDS - ROOM && settings["mapping"]["total_fields"]["limit"].is_null() {
+            // Without it no document of the last tables of a large database would get in.
+            body["settings"]["mapping"] = json!({"total_fields": {"limit": fields + FIELDS}});
+        }
         body["mappings"] = json!({ "dynamic_templates": dynamic_templates(), "properties": properties });
     }
     body
@@ -116,6 +132,19 @@ mod tests {
                 },
             })
         );
+    }
+
+    #[test]
+    fn many_fields_raise_the_limit() {
+        let text = json!({"type": "text", "fields": {"keyword": {"type": "keyword"}}});
+        let limit = |texts: usize, template: &Value| {
+            let known = (0..texts).map(|number| (format!("t{number}"), text.clone())).collect();
+            with_template(template, known)["settings"]["mapping"]["total_fields"]["limit"].clone()
+        };
+        // Four are there already.
+        assert_eq!((limit(448, &Value::Null), limit(449, &Value::Null)), (Value::Null, json!(1902)));
+        let template = json!({"settings": {"index": {"mapping": {"total_fields": {"limit": "1000"}}}}});
+        assert_eq!(limit(449, &template), Value::Null);
     }
 
     #[test]

@@ -310,7 +310,7 @@ async fn remove_unfinished(client: &EsClient, name: &str) -> Result<(), EsError>
 /// Body of the request that makes the new index: what a first job would say of an index of the old name, with the settings of
 /// the old one; and the aliases it is to get when it is complete, as templates for the old name say.
 async fn body(input: &SyncInput, old: Option<&Old>, index: &str) -> (Value, Map<String, Value>) {
-    let (client, known) = (&input.client, input.source.mapping());
+    let (client, known) = (&input.client, input.source.mapping(input.filter.advanced_rules()));
     // A template for the name need not be one for the name of the new index, so what it says is said here.
     let template = client.template_of(&input.index).await;
     let template =
@@ -320,7 +320,11 @@ async fn body(input: &SyncInput, old: Option<&Old>, index: &str) -> (Value, Map<
     let template = template.unwrap_or_default();
     let mappings = merged(template["mappings"].clone(), body["mappings"].take());
     let settings = match old {
-        Some(old) => json!({ "index": carried(&old.info.settings["index"]) }),
+        Some(old) => {
+            let mut settings = carried(&old.info.settings["index"]);
+            raise_limit(&mut settings, &body["settings"]);
+            json!({ "index": settings })
+        }
         None => json!({ "index": body["settings"].take() }),
     };
     let settings = merged(template["settings"].clone(), settings);
@@ -341,6 +345,19 @@ fn carried(settings: &Value) -> Value {
         allocation.remove("initial_recovery");
     }
     settings
+}
+
+/// An index that gets more fields than the old one may have needs room for them.
+fn raise_limit(settings: &mut Value, wanted: &Value) {
+    let limit = |settings: &Value| {
+        let limit = settings.pointer("/mapping/total_fields/limit")?;
+        limit.as_u64().or_else(|| limit.as_str()?.parse().ok())
+    };
+    if let Some(wanted) = limit(wanted)
+        && limit(settings).is_none_or(|there| there < wanted)
+    {
+        settings["mapping"]["total_fields"]["limit"] = wanted.into();
+    }
 }
 
 /// One JSON value over another: objects are put together, of anything else the upper one counts if there is one.
@@ -373,6 +390,19 @@ mod tests {
             assert!(!is_new_name(other, "docs"), "{other}");
         }
         assert!(!is_new_name(&new_name(&name, Timestamp::UNIX_EPOCH), "docs"));
+    }
+
+    #[test]
+    fn an_old_limit_of_fields_is_raised_and_never_lowered() {
+        let raised = |mut settings: Value, wanted: Value| {
+            raise_limit(&mut settings, &wanted);
+            settings.pointer("/mapping/total_fields/limit").cloned()
+        };
+        let of = |limit: Value| json!({"mapping": {"total_fields": {"limit": limit}}});
+        assert_eq!(raised(json!({"codec": "x"}), of(json!(1500))), Some(json!(1500)));
+        assert_eq!(raised(of(json!("1200")), of(json!(1500))), Some(json!(1500)));
+        assert_eq!(raised(of(json!("2000")), of(json!(1500))), Some(json!("2000")));
+        assert_eq!(raised(json!({}), json!({"auto_expand_replicas": "0-1"})), None);
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl DataSource for DirSource {
         blocking(move || directory.check()).await
     }
 
-    fn mapping(&self) -> Map<String, Value> {
+    fn mapping(&self, _advanced_rules: Option<&Value>) -> Map<String, Value> {
         let mut mapping = document::mapping();
         if self.restricted {
             // Whatever an index says of fields that it does not know: one that is not searchable would restrict nothing.

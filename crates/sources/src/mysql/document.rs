@@ -15,7 +15,7 @@ use crate::shared::sql::written::Written;
 const RESERVED: [&str; 2] = ["_id", "_timestamp"];
 
 /// Field with the name of the table.
-const TABLE: &str = "Table";
+pub(super) const TABLE: &str = "Table";
 
 /// Whether a column of this name is left out.
 pub(super) fn is_reserved(name: &str) -> bool {

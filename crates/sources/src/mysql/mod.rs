@@ -15,9 +15,10 @@ mod rules;
 mod selected;
 #[cfg(test)]
 mod tests;
+mod types;
 mod value;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use connectors_sdk::{
@@ -34,6 +35,7 @@ use self::changes::{Cursor, Unusable, steady, watermark};
 use self::client::{Client, Session};
 use self::config::MysqlConfiguration;
 use self::read::{Reader, Work};
+use crate::shared::sql::rules::given;
 use crate::shared::sql::selection::Selection;
 
 /// The registry's entry.
@@ -60,6 +62,8 @@ struct MysqlSource {
     /// Hash of the settings that decide what is read.
     settings: String,
     context: SourceContext,
+    /// Types of the tables' fields, once they were looked at.
+    mapping: OnceLock<Map<String, Value>>,
 }
 
 impl MysqlSource {
@@ -85,6 +89,7 @@ impl MysqlSource {
             watermark_column,
             settings: format!("{:016x}", xxh3_64(settings.as_bytes())),
             context,
+            mapping: OnceLock::new(),
         })
     }
 
@@ -237,24 +242,22 @@ fn names(tables: &[Arc<Table>]) -> Vec<String> {
     tables.iter().map(|table| table.name.clone()).collect()
 }
 
-/// Rules that ask for something. An empty list asks for nothing: all tables are read, as without rules.
-fn given(rules: Option<&Value>) -> Option<&Value> {
-    rules.filter(|rules| match rules {
-        Value::Null => false,
-        Value::Array(queries) => !queries.is_empty(),
-        Value::Object(databases) => !databases.is_empty(),
-        _ => true,
-    })
-}
-
 #[async_trait]
 impl DataSource for MysqlSource {
     async fn validate(&self) -> Result<(), SourceError> {
         self.unless_stopped(async {
             let mut session = self.client.session().await?;
-            self.tables(&mut session).await.map(drop)
+            let tables = self.tables(&mut session).await?;
+            self.mapping.get_or_init(|| types::mapping(&tables));
+            Ok(())
         })
         .await
+    }
+
+    fn mapping(&self, advanced_rules: Option<&Value>) -> Map<String, Value> {
+        // What a query makes of the tables' columns is known when it runs.
+        let known = if given(advanced_rules).is_none() { self.mapping.get() } else { None };
+        known.cloned().unwrap_or_default()
     }
 
     async fn ping(&self) -> Result<(), SourceError> {

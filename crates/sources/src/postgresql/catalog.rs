@@ -10,6 +10,7 @@ use super::client::Session;
 use super::error::Place;
 use super::value::{Cast, Plan};
 use crate::shared::sql::selection::{Selection, listed as names};
+use crate::shared::sql::types::FieldType;
 
 /// A table or view.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(super) struct Table {
     pub kind: Kind,
     /// Columns that may be read, in the table's order.
     pub columns: Vec<String>,
+    /// What their values are in an index, as far as that is known.
+    pub types: Vec<Option<FieldType>>,
     /// Columns that identify a row: the primary key's, or those of a unique index without nulls. Empty: there are none.
     pub key: Vec<String>,
     /// Whether the key's order can be read page by page.
@@ -72,8 +75,9 @@ fn listing(version: u32) -> String {
 }
 
 const COLUMNS: &str = "SELECT a.attrelid, a.attname::pg_catalog.text, \
-            pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT') \
-     FROM pg_catalog.pg_attribute a WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped \
+            pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT'), \
+            CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, t.typtype = 'e' \
+     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped \
      ORDER BY a.attrelid, a.attnum";
 
 /// Primary keys, and unique indexes that hold every row. Then: whether comparing the columns as `>` does is the order
@@ -217,6 +221,7 @@ fn read_table(row: &tokio_postgres::Row) -> Result<Listed, Error> {
             name: row.try_get(1)?,
             kind: Kind::parse(row.try_get(2)?),
             columns: Vec::new(),
+            types: Vec::new(),
             key: Vec::new(),
             ordered: false,
             rows: row.try_get::<_, i64>(5)?.unsigned_abs(),
@@ -240,12 +245,25 @@ async fn describe(
     Ok(listed.into_iter().map(|listed| listed.table).collect())
 }
 
+/// Columns of a table: those that may be read with their types, and those that may not.
+#[derive(Default)]
+struct Columns {
+    readable: Vec<String>,
+    types: Vec<Option<FieldType>>,
+    hidden: Vec<String>,
+}
+
 async fn fill_in(session: &Session, tables: &mut [Listed]) -> Result<(), Error> {
     let oids: Vec<u32> = tables.iter().map(|listed| listed.table.oid).collect();
-    let mut columns: HashMap<u32, (Vec<String>, Vec<String>)> = HashMap::new();
+    let mut columns: HashMap<u32, Columns> = HashMap::new();
     for row in session.query(COLUMNS, &[&oids]).await? {
-        let (readable, hidden) = columns.entry(row.try_get(0)?).or_default();
-        if row.try_get(2)? { readable } else { hidden }.push(row.try_get(1)?);
+        let of = columns.entry(row.try_get(0)?).or_default();
+        if row.try_get(2)? {
+            of.readable.push(row.try_get(1)?);
+            of.types.push(if row.try_get(4)? { Some(FieldType::Text) } else { field_type(row.try_get(3)?) });
+        } else {
+            of.hidden.push(row.try_get(1)?);
+        }
     }
     let mut keys_of: HashMap<u32, (Vec<String>, bool, bool)> = HashMap::new();
     for row in session.query(&keys(session.version), &[&oids]).await? {
@@ -253,7 +271,7 @@ async fn fill_in(session: &Session, tables: &mut [Listed]) -> Result<(), Error> 
         keys_of.entry(row.try_get(0)?).or_insert((row.try_get(1)?, ordered, row.try_get(3)?));
     }
     for Listed { table, parent, .. } in tables {
-        let (readable, hidden) = columns.remove(&table.oid).unwrap_or_default();
+        let Columns { readable, types, hidden } = columns.remove(&table.oid).unwrap_or_default();
         if !hidden.is_empty() {
             tracing::warn!(
                 "{}: these columns are left out, the account may not read them: {}",
@@ -267,9 +285,15 @@ async fn fill_in(session: &Session, tables: &mut [Listed]) -> Result<(), Error> 
         {
             (table.key, table.ordered, table.identified) = (key, ordered, identified);
         }
-        table.columns = readable;
+        (table.columns, table.types) = (readable, types);
     }
     Ok(())
+}
+
+/// What values of a type are in an index.
+fn field_type(oid: u32) -> Option<FieldType> {
+    let plan = Plan::of(&Type::from_oid(oid)?);
+    if plan.cast == Cast::None { plan.codec.field_type() } else { None }
 }
 
 /// Whether values of the type that an index compares come as they are and can be bound again.

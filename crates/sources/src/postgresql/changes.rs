@@ -29,6 +29,7 @@ use super::client::{Bound, Raw, Session};
 use super::error::Place;
 use super::read::{Query, Reader, Work};
 use super::rules::Custom;
+use crate::shared::sql::rules::given;
 
 /// How long transactions that are ending are waited for before a full sync takes its snapshot.
 const ENDING: Duration = Duration::from_secs(2);
@@ -55,9 +56,7 @@ impl PostgresqlSource {
     /// Everything about the configuration that decides which documents there are.
     pub(super) fn settings(&self, rules: Option<&Value>) -> String {
         let (place, watermark) = (self.place(), &self.configuration.watermark_column);
-        // Rules without a query are no rules.
-        let rules = rules.filter(|rules| !rules.as_array().is_some_and(Vec::is_empty));
-        let rules = rules.filter(|rules| !rules.as_object().is_some_and(Map::is_empty));
+        let rules = given(rules);
         // Another account may see other tables and rows.
         let settings = format!(
             "{:?} {} {:?} {:?} {:?} {:?} {watermark:?} {rules:?}",

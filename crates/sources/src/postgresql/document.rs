@@ -1,16 +1,21 @@
 //! Row → [`Document`].
 
 use connectors_sdk::{Document, ErrorKind, FieldsText, SourceError};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Column, Row};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::catalog::Table;
 use super::client::{Bound, Raw};
 use super::error::{Place, quoted};
 use super::value::{Cast, Plan};
 use crate::shared::sql::id::{KeyPart, joined_tables, row_id};
+use crate::shared::sql::types::{self, FieldType};
 use crate::shared::sql::written::Written;
+
+/// Fields that say where a row is from.
+const FIXED: [&str; 3] = ["database", "table", "schema"];
 
 /// What the rows of a table or query become.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,15 +63,15 @@ impl Shape {
     fn new(place: &Place, tables: &[String], table: Value, columns: &[Column], key: Vec<usize>) -> Self {
         let tables = joined_tables(tables);
         let field = |column: &Column| Field {
-            name: format!("{}_{tables}_{}", place.schema, column.name()).to_lowercase(),
+            name: field_name(place, &tables, column.name()),
             plan: Plan::of(column.type_()),
             type_name: type_name(column.type_()),
         };
         let columns: Vec<Field> = columns.iter().map(field).collect();
         let fixed = vec![
-            ("database", place.database.clone().into()),
-            ("table", table),
-            ("schema", place.schema.clone().into()),
+            (FIXED[0], place.database.clone().into()),
+            (FIXED[1], table),
+            (FIXED[2], place.schema.clone().into()),
         ];
         Self {
             prefix: format!("{}_{}_{tables}", place.database, place.schema),
@@ -221,6 +226,21 @@ impl Shape {
         SourceError::new(ErrorKind::InvalidData, "read a row", format!("{}, field {name}", self.name))
             .with_source(error)
     }
+}
+
+/// The field of a column.
+fn field_name(place: &Place, tables: &str, column: &str) -> String {
+    format!("{}_{tables}_{column}", place.schema).to_lowercase()
+}
+
+/// Types of the fields that the documents of these tables have.
+pub(super) fn mapping(place: &Place, tables: &[Table]) -> Map<String, Value> {
+    let columns = tables.iter().flat_map(|table| {
+        let columns = table.columns.iter().zip(&table.types);
+        columns.map(|(column, kind)| (field_name(place, &table.name, column), *kind))
+    });
+    let fixed = FIXED.map(|name| (name.to_owned(), Some(FieldType::Text)));
+    types::mapping(columns.chain(fixed))
 }
 
 /// A type's name as it can be written in SQL. A domain's values are bound as those of its base type.

@@ -16,19 +16,20 @@ mod tests;
 mod tls;
 mod value;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use connectors_sdk::{
     Capabilities, Configuration, DataSource, RuleViolation, Sink, SourceContext, SourceDescriptor,
     SourceError,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use self::changes::Contents;
 use self::client::{Server, Session};
 use self::config::PostgresqlConfiguration;
 use self::read::Reader;
+use crate::shared::sql::rules::given;
 use crate::shared::sql::selection::Selection;
 
 /// The registry's entry.
@@ -53,6 +54,8 @@ struct PostgresqlSource {
     selection: Selection,
     configuration: PostgresqlConfiguration,
     context: SourceContext,
+    /// Types of the tables' fields, once they were looked at.
+    mapping: OnceLock<Map<String, Value>>,
 }
 
 impl PostgresqlSource {
@@ -60,7 +63,7 @@ impl PostgresqlSource {
         let configuration = PostgresqlConfiguration::parse(configuration)?;
         let server = Server::new(&configuration)?;
         let selection = Selection::parse(&configuration.tables)?;
-        Ok(Self { server, selection, configuration, context })
+        Ok(Self { server, selection, configuration, context, mapping: OnceLock::new() })
     }
 
     fn reader(&self, sink: &Sink) -> Arc<Reader> {
@@ -125,8 +128,15 @@ impl PostgresqlSource {
 impl DataSource for PostgresqlSource {
     async fn validate(&self) -> Result<(), SourceError> {
         let session = self.server.connect().await?;
-        catalog::tables(&session, &self.server.place, &self.selection).await?;
+        let tables = catalog::tables(&session, &self.server.place, &self.selection).await?;
+        self.mapping.get_or_init(|| document::mapping(&self.server.place, &tables));
         Ok(())
+    }
+
+    fn mapping(&self, advanced_rules: Option<&Value>) -> Map<String, Value> {
+        // What a query makes of the tables' columns is known when it runs.
+        let known = if given(advanced_rules).is_none() { self.mapping.get() } else { None };
+        known.cloned().unwrap_or_default()
     }
 
     async fn ping(&self) -> Result<(), SourceError> {

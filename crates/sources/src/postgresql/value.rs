@@ -21,6 +21,7 @@ use serde_json::{Number, Value};
 use tokio_postgres::types::{Kind, Type};
 
 use crate::shared::sql::decimal;
+use crate::shared::sql::types::FieldType;
 
 /// Bytes that are not what the type's binary form is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -151,6 +152,20 @@ fn simple(of: &Type) -> Option<Codec> {
 }
 
 impl Codec {
+    /// What the values are in an index; none: they have no one type.
+    pub(super) fn field_type(&self) -> Option<FieldType> {
+        Some(match self {
+            Self::Bool => FieldType::Boolean,
+            Self::Int2 | Self::Int4 | Self::Int8 | Self::Oid => FieldType::Long,
+            Self::Float4 | Self::Float8 | Self::Numeric => FieldType::Double,
+            Self::Date | Self::Timestamp | Self::TimestampWithZone => FieldType::Date,
+            Self::Json | Self::Jsonb => return None,
+            Self::Array(element) => return element.field_type(),
+            // All others are written as texts.
+            _ => FieldType::Text,
+        })
+    }
+
     /// The value as JSON.
     pub(super) fn decode(&self, bytes: &[u8]) -> Result<Value, Malformed> {
         Ok(match self {

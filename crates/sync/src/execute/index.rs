@@ -22,9 +22,10 @@ impl Job {
         if !exists && !self.input.dry_run {
             let (known, own) = match self.input.job_type {
                 JobType::AccessControl => (Map::new(), Map::new()),
-                JobType::Full | JobType::Incremental => {
-                    (self.input.source.mapping(), self.input.mapping.clone())
-                }
+                JobType::Full | JobType::Incremental => (
+                    self.input.source.mapping(self.input.filter.advanced_rules()),
+                    self.input.mapping.clone(),
+                ),
             };
             let body = new_index::body(&self.client, &self.index, known, &own).await;
             if let Err(error) = self.client.create_index(&self.index, &body).await {

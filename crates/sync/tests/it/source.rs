@@ -75,7 +75,7 @@ impl DataSource for Listed {
         Ok(())
     }
 
-    fn mapping(&self) -> Map<String, Value> {
+    fn mapping(&self, _advanced_rules: Option<&Value>) -> Map<String, Value> {
         self.mapping.clone()
     }
 

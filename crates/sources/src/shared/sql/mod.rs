@@ -8,4 +8,5 @@ pub(crate) mod ranges;
 pub(crate) mod repeated;
 pub(crate) mod rules;
 pub(crate) mod selection;
+pub(crate) mod types;
 pub(crate) mod written;

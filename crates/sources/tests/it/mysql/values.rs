@@ -107,3 +107,28 @@ async fn rows_of_megabytes_among_small_ones() {
     assert_eq!((sent.documents.len(), sent.repeated), (100, 0));
     assert_eq!(sent.documents["t_40"]["v"].as_str().unwrap().len(), 4_000_000);
 }
+
+#[tokio::test]
+#[ignore = "needs tests/backends/mariadb"]
+async fn an_index_learns_the_types_of_columns() {
+    let db = Db::new("mapping").await;
+    db.run("CREATE TABLE a (id INT PRIMARY KEY, code VARCHAR(9), state INT, at DATETIME, more JSON)").await;
+    db.run("CREATE TABLE b (k INT PRIMARY KEY, state VARCHAR(9), price DECIMAL(10,2))").await;
+    let source = db.source(&[]);
+    assert!(source.mapping(None).is_empty());
+    source.validate().await.unwrap();
+    let mapping = source.mapping(None);
+    let kinds: Vec<(&str, &Value)> =
+        mapping.iter().map(|(name, value)| (name.as_str(), &value["type"])).collect();
+    let kinds: Vec<_> = kinds.into_iter().map(|(name, kind)| (name, kind.as_str().unwrap())).collect();
+    let expected = [
+        ("Table", "text"),
+        ("at", "date"),
+        ("code", "text"),
+        ("k", "long"),
+        ("price", "double"),
+        ("state", "text"),
+    ];
+    assert_eq!(kinds, expected);
+    assert_eq!(source.mapping(Some(&json!({"d": {"a": "SELECT code AS at FROM a"}}))).len(), 0);
+}

@@ -143,3 +143,44 @@ async fn huge_values_and_wide_rows_pass() {
     assert_eq!(synced.documents["it_huge_public_wide_7"].len(), 1504);
     database.drop().await;
 }
+
+#[tokio::test]
+#[ignore = "needs tests/backends/postgresql"]
+async fn an_index_learns_the_types_of_columns() {
+    let database = Database::new("mapping").await;
+    database
+        .run(
+            "CREATE TYPE mood AS ENUM ('ok'); CREATE DOMAIN price AS numeric(10,2);
+             CREATE TABLE t (id int PRIMARY KEY, code varchar(9), paid price, at timestamptz, mood mood, tags text[], more jsonb, ok bool);
+             CREATE VIEW v AS SELECT id, at::date AS day FROM t",
+        )
+        .await;
+    let source = database.source(&[]);
+    assert!(source.mapping(None).is_empty());
+    source.validate().await.unwrap();
+    let kinds = |rules: Option<&Value>| -> Vec<(String, String)> {
+        let kind = |value: &Value| value["type"].as_str().unwrap().to_owned();
+        let mut kinds: Vec<_> =
+            source.mapping(rules).iter().map(|(name, value)| (name.clone(), kind(value))).collect();
+        kinds.sort();
+        kinds
+    };
+    let expected = [
+        ("database", "text"),
+        ("public_t_at", "date"),
+        ("public_t_code", "text"),
+        ("public_t_id", "long"),
+        ("public_t_mood", "text"),
+        ("public_t_ok", "boolean"),
+        ("public_t_paid", "double"),
+        ("public_t_tags", "text"),
+        ("public_v_day", "date"),
+        ("public_v_id", "long"),
+        ("schema", "text"),
+        ("table", "text"),
+    ];
+    assert_eq!(kinds(None), expected.map(|(name, kind)| (name.to_owned(), kind.to_owned())));
+    assert_eq!(kinds(Some(&json!([]))), kinds(None));
+    assert_eq!(kinds(Some(&json!([{"tables": ["t"], "query": "SELECT code AS at FROM t"}]))), []);
+    database.drop().await;
+}

@@ -1,0 +1,59 @@
+//! What columns are in an index.
+
+use serde_json::{Map, Value};
+
+use super::catalog::{Column, Table};
+use super::document::{TABLE, is_reserved};
+use crate::shared::sql::types::{self, FieldType};
+
+/// Types of the fields that the documents of these tables have.
+pub(super) fn mapping(tables: &[Table]) -> Map<String, Value> {
+    let columns = tables.iter().flat_map(|table| {
+        let columns = table.selected().into_iter().map(|index| &table.columns[index]);
+        let columns = columns.filter(|column| !is_reserved(&column.name) && column.name != TABLE);
+        columns.map(|column| (column.name.clone(), field_type(column)))
+    });
+    types::mapping(columns.chain([(TABLE.to_owned(), Some(FieldType::Text))]))
+}
+
+/// None: the values have no one type.
+fn field_type(column: &Column) -> Option<FieldType> {
+    Some(match column.data_type.as_str() {
+        _ if column.json => return None,
+        _ if column.is_integer() => FieldType::Long,
+        "year" | "bit" => FieldType::Long,
+        "decimal" | "float" | "double" => FieldType::Double,
+        "date" | "datetime" | "timestamp" => FieldType::Date,
+        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set" | "time"
+        | "uuid" | "inet4" | "inet6" | "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob"
+        | "longblob" => FieldType::Text,
+        // JSON, spatial types, what is not known.
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn columns_of_one_name_share_a_field() {
+        let column = |name: &str, data_type: &str| Column {
+            name: name.to_owned(),
+            data_type: data_type.to_owned(),
+            visible: true,
+            readable: true,
+            ..Column::default()
+        };
+        let table = |columns| Table { columns, ..Table::default() };
+        let mapping = mapping(&[
+            table(vec![column("state", "int"), column("at", "datetime"), column("doc", "json")]),
+            table(vec![column("state", "varchar"), column("_id", "int"), column("place", "point")]),
+        ]);
+        assert_eq!(mapping.keys().collect::<Vec<_>>(), ["Table", "at", "state"]);
+        assert_eq!(mapping["at"], json!({"type": "date", "ignore_malformed": true}));
+        assert_eq!(mapping["state"]["type"], "text");
+    }
+}
