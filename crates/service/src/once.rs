@@ -157,7 +157,7 @@ impl Service {
         let now = Timestamp::now();
         for found in unfinished.iter().filter(|job| job.document.job_type == JobType::Full) {
             // A search may be a refresh behind, and some were just taken over: the document itself says whether the job waits.
-            let left = self.job(&found.id).await?;
+            let Some(left) = jobs.get(&found.id).await? else { continue };
             if !left.document.status.is_claimable() {
                 continue;
             }
