@@ -110,6 +110,21 @@ async fn a_guarded_write_gives_way_to_another() {
 }
 
 #[tokio::test]
+async fn a_write_from_a_known_state_reads_only_if_others_wrote() {
+    let fake = one_document(json!({"status": "configured"}), |_, _| None).await;
+    let connectors = ConnectorIndex::new(client(&fake));
+    let stored = connectors.get("c1").await.unwrap().unwrap();
+    connectors.write_from(&stored, &partial(json!({"error": "first"}))).await.unwrap();
+    assert_eq!(fake.count(), 2, "read, write");
+    // The state is an old one now: what was written since stays.
+    let later = connectors.write_from(&stored, &partial(json!({"name": "later"}))).await.unwrap();
+    assert_eq!(
+        (later.document.error.as_deref(), later.document.name.as_deref()),
+        (Some("first"), Some("later"))
+    );
+}
+
+#[tokio::test]
 async fn an_update_decides_anew_after_each_conflict_and_gives_up_after_three() {
     let fake = one_document(json!({"status": "configured"}), |number, seen| {
         (seen.method == "PUT" && number < 4).then(conflict)
