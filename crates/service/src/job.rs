@@ -338,12 +338,8 @@ impl Service {
             }
         }
         // As it was claimed: mostly nobody has written it since.
-        let mut known = Some(claimed.clone());
+        let mut now = Some(claimed.clone());
         for _ in 0..6 {
-            let now = match known.take() {
-                Some(job) => Some(job),
-                None => shared.jobs.get(&claimed.id).await?,
-            };
             let Some(job) = now else {
                 tracing::error!("The job was deleted while it ran");
                 let update = ConnectorDocument::sync_ended(None, None, Timestamp::now());
@@ -361,7 +357,10 @@ impl Service {
                     return Ok(JobEnd::Ran(Box::new(job.document), report));
                 }
             };
-            let Some(ended) = shared.jobs.write_guarded(&job, &update).await? else { continue };
+            let Some(ended) = shared.jobs.write_guarded(&job, &update).await? else {
+                now = shared.jobs.get(&claimed.id).await?;
+                continue;
+            };
             let mut cursor = report.as_ref().and_then(|report| report.cursor.as_ref());
             if ended.document.job_type == JobType::Incremental
                 && report.as_ref().is_some_and(|report| report.counters.dead_letters > 0)
@@ -374,7 +373,7 @@ impl Service {
             log_end(&ended.document, report.as_deref());
             return Ok(JobEnd::Ran(Box::new(ended.document), report));
         }
-        Err(ServiceError::Protocol(format!("job {} was written by others five times in a row", claimed.id)))
+        Err(ServiceError::Protocol(format!("job {} was written by others six times in a row", claimed.id)))
     }
 }
 

@@ -52,8 +52,8 @@ def made(number, version):
     put("stamp", Timestamp(small & 0x7FFFFFFF, 7), Structure({"t": Number(small & 0x7FFFFFFF), "i": Number(7)}))
     put("reference", DBRef("people", other, "crm"), AnyOf([{"$ref": Text("people"), "$id": Text(str(other)), "$db": Text("crm")}]))
     # What the first document has in it decides the field's type in the index.
-    mixed = [(small, Number(small)), (name, Text(name)), (f"{2000 + number % 30}-01-02", Text(f"{2000 + number % 30}-01-02")), (real, Number(real))][r.randrange(4)]
-    put("mixed", *mixed)
+    day = f"{2000 + number % 30}-01-02"
+    put("mixed", *[(small, Number(small)), (name, Text(name)), (day, Text(day)), (real, Number(real))][r.randrange(4)])
     address = {"street": data.text(r, 3), "geo": {"lat": round(r.uniform(-90, 90), 6), "lon": round(r.uniform(-180, 180), 6)}, "since": moment, "none": None}
     put("address", address, Structure({"street": Text(address["street"]), "geo": {key: Number(value) for key, value in address["geo"].items()},
                                        "since": Moment(moment), "none": Null()}))

@@ -18,7 +18,7 @@ mod tests;
 mod types;
 mod value;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use connectors_sdk::{
@@ -37,6 +37,7 @@ use self::config::MysqlConfiguration;
 use self::read::{Reader, Work};
 use crate::shared::sql::rules::given;
 use crate::shared::sql::selection::Selection;
+use crate::shared::sql::types::Fields;
 
 /// The registry's entry.
 pub(crate) fn descriptor() -> SourceDescriptor {
@@ -62,8 +63,7 @@ struct MysqlSource {
     /// Hash of the settings that decide what is read.
     settings: String,
     context: SourceContext,
-    /// Types of the tables' fields, once they were looked at.
-    mapping: OnceLock<Map<String, Value>>,
+    fields: Fields,
 }
 
 impl MysqlSource {
@@ -89,7 +89,7 @@ impl MysqlSource {
             watermark_column,
             settings: format!("{:016x}", xxh3_64(settings.as_bytes())),
             context,
-            mapping: OnceLock::new(),
+            fields: Fields::default(),
         })
     }
 
@@ -248,16 +248,14 @@ impl DataSource for MysqlSource {
         self.unless_stopped(async {
             let mut session = self.client.session().await?;
             let tables = self.tables(&mut session).await?;
-            self.mapping.get_or_init(|| types::mapping(&tables));
+            self.fields.learn(|| types::fields(&tables));
             Ok(())
         })
         .await
     }
 
     fn mapping(&self, advanced_rules: Option<&Value>) -> Map<String, Value> {
-        // What a query makes of the tables' columns is known when it runs.
-        let known = if given(advanced_rules).is_none() { self.mapping.get() } else { None };
-        known.cloned().unwrap_or_default()
+        self.fields.mapping(advanced_rules)
     }
 
     async fn ping(&self) -> Result<(), SourceError> {

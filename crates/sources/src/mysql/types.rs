@@ -1,19 +1,17 @@
 //! What columns are in an index.
 
-use serde_json::{Map, Value};
-
 use super::catalog::{Column, Table};
 use super::document::{TABLE, is_reserved};
-use crate::shared::sql::types::{self, FieldType};
+use crate::shared::sql::types::{Field, FieldType};
 
-/// Types of the fields that the documents of these tables have.
-pub(super) fn mapping(tables: &[Table]) -> Map<String, Value> {
+/// The fields that the documents of these tables have.
+pub(super) fn fields(tables: &[Table]) -> Vec<Field> {
     let columns = tables.iter().flat_map(|table| {
         let columns = table.selected().into_iter().map(|index| &table.columns[index]);
         let columns = columns.filter(|column| !is_reserved(&column.name) && column.name != TABLE);
         columns.map(|column| (column.name.clone(), field_type(column)))
     });
-    types::mapping(columns.chain([(TABLE.to_owned(), Some(FieldType::Text))]))
+    columns.chain([(TABLE.to_owned(), Some(FieldType::Text))]).collect()
 }
 
 /// None: the values have no one type.
@@ -37,6 +35,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::shared::sql::types::mapping;
 
     #[test]
     fn columns_of_one_name_share_a_field() {
@@ -48,10 +47,10 @@ mod tests {
             ..Column::default()
         };
         let table = |columns| Table { columns, ..Table::default() };
-        let mapping = mapping(&[
+        let mapping = mapping(fields(&[
             table(vec![column("state", "int"), column("at", "datetime"), column("doc", "json")]),
             table(vec![column("state", "varchar"), column("_id", "int"), column("place", "point")]),
-        ]);
+        ]));
         assert_eq!(mapping.keys().collect::<Vec<_>>(), ["Table", "at", "state"]);
         assert_eq!(mapping["at"], json!({"type": "date", "ignore_malformed": true}));
         assert_eq!(mapping["state"]["type"], "text");

@@ -1,7 +1,7 @@
 //! Row → [`Document`].
 
 use connectors_sdk::{Document, ErrorKind, FieldsText, SourceError};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Column, Row};
 use xxhash_rust::xxh3::Xxh3;
@@ -11,7 +11,7 @@ use super::client::{Bound, Raw};
 use super::error::{Place, quoted};
 use super::value::{Cast, Plan};
 use crate::shared::sql::id::{KeyPart, joined_tables, row_id};
-use crate::shared::sql::types::{self, FieldType};
+use crate::shared::sql::types::{Field as IndexField, FieldType};
 use crate::shared::sql::written::Written;
 
 /// Fields that say where a row is from.
@@ -233,14 +233,14 @@ fn field_name(place: &Place, tables: &str, column: &str) -> String {
     format!("{}_{tables}_{column}", place.schema).to_lowercase()
 }
 
-/// Types of the fields that the documents of these tables have.
-pub(super) fn mapping(place: &Place, tables: &[Table]) -> Map<String, Value> {
+/// The fields that the documents of these tables have.
+pub(super) fn fields(place: &Place, tables: &[Table]) -> Vec<IndexField> {
     let columns = tables.iter().flat_map(|table| {
         let columns = table.columns.iter().zip(&table.types);
         columns.map(|(column, kind)| (field_name(place, &table.name, column), *kind))
     });
     let fixed = FIXED.map(|name| (name.to_owned(), Some(FieldType::Text)));
-    types::mapping(columns.chain(fixed))
+    columns.chain(fixed).collect()
 }
 
 /// A type's name as it can be written in SQL. A domain's values are bound as those of its base type.

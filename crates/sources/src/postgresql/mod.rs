@@ -16,7 +16,7 @@ mod tests;
 mod tls;
 mod value;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use connectors_sdk::{
@@ -29,8 +29,8 @@ use self::changes::Contents;
 use self::client::{Server, Session};
 use self::config::PostgresqlConfiguration;
 use self::read::Reader;
-use crate::shared::sql::rules::given;
 use crate::shared::sql::selection::Selection;
+use crate::shared::sql::types::Fields;
 
 /// The registry's entry.
 pub(crate) fn descriptor() -> SourceDescriptor {
@@ -54,8 +54,7 @@ struct PostgresqlSource {
     selection: Selection,
     configuration: PostgresqlConfiguration,
     context: SourceContext,
-    /// Types of the tables' fields, once they were looked at.
-    mapping: OnceLock<Map<String, Value>>,
+    fields: Fields,
 }
 
 impl PostgresqlSource {
@@ -63,7 +62,7 @@ impl PostgresqlSource {
         let configuration = PostgresqlConfiguration::parse(configuration)?;
         let server = Server::new(&configuration)?;
         let selection = Selection::parse(&configuration.tables)?;
-        Ok(Self { server, selection, configuration, context, mapping: OnceLock::new() })
+        Ok(Self { server, selection, configuration, context, fields: Fields::default() })
     }
 
     fn reader(&self, sink: &Sink) -> Arc<Reader> {
@@ -129,14 +128,12 @@ impl DataSource for PostgresqlSource {
     async fn validate(&self) -> Result<(), SourceError> {
         let session = self.server.connect().await?;
         let tables = catalog::tables(&session, &self.server.place, &self.selection).await?;
-        self.mapping.get_or_init(|| document::mapping(&self.server.place, &tables));
+        self.fields.learn(|| document::fields(&self.server.place, &tables));
         Ok(())
     }
 
     fn mapping(&self, advanced_rules: Option<&Value>) -> Map<String, Value> {
-        // What a query makes of the tables' columns is known when it runs.
-        let known = if given(advanced_rules).is_none() { self.mapping.get() } else { None };
-        known.cloned().unwrap_or_default()
+        self.fields.mapping(advanced_rules)
     }
 
     async fn ping(&self) -> Result<(), SourceError> {

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::OnceLock;
 
 use serde_json::{Map, Value, json};
+
+use super::rules::given;
 
 /// What a field of an index is mapped as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,9 +48,31 @@ impl FieldType {
     }
 }
 
+/// A field, and what it is mapped as if its column says.
+pub(crate) type Field = (String, Option<FieldType>);
+
+/// The fields of a connector's tables, once these were looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Fields(OnceLock<Vec<Field>>);
+
+impl Fields {
+    /// Keeps what the tables have. The first look counts.
+    pub(crate) fn learn(&self, fields: impl FnOnce() -> Vec<Field>) {
+        self.0.get_or_init(fields);
+    }
+
+    /// `properties` of a mapping. What custom queries make of the tables' columns is known when they run.
+    pub(crate) fn mapping(&self, advanced_rules: Option<&Value>) -> Map<String, Value> {
+        match self.0.get() {
+            Some(fields) if given(advanced_rules).is_none() => mapping(fields.iter().cloned()),
+            _ => Map::new(),
+        }
+    }
+}
+
 /// `properties` of a mapping for these fields. One that several columns become gets a type for all of them; none if the type
 /// of one is not known. Left to the first values are fields that cannot be named here, and all if there are too many.
-pub(crate) fn mapping(fields: impl IntoIterator<Item = (String, Option<FieldType>)>) -> Map<String, Value> {
+pub(crate) fn mapping(fields: impl IntoIterator<Item = Field>) -> Map<String, Value> {
     let mut types: BTreeMap<String, Option<FieldType>> = BTreeMap::new();
     for (name, kind) in fields {
         // A dot would make an object of it.
