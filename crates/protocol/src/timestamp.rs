@@ -6,7 +6,8 @@
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use jiff::fmt::temporal::DateTimePrinter;
+use jiff::tz::{Offset, TimeZone};
 use serde_json::Value;
 
 /// A text or value that is no date.
@@ -16,10 +17,13 @@ pub struct NotADate(pub String);
 
 /// `2026-01-02T03:04:05.000006+00:00`, or without the fraction when the microseconds are zero.
 pub fn format(instant: Timestamp) -> String {
-    let utc = instant.to_zoned(TimeZone::UTC).datetime();
-    let micros = utc.subsec_nanosecond() / 1000;
-    let seconds = utc.strftime("%Y-%m-%dT%H:%M:%S");
-    if micros == 0 { format!("{seconds}+00:00") } else { format!("{seconds}.{micros:06}+00:00") }
+    const SECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(0));
+    const MICROS: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+    let utc = Offset::UTC.to_datetime(instant);
+    let printer = if utc.subsec_nanosecond() < 1000 { SECONDS } else { MICROS };
+    let mut text = printer.datetime_to_string(&utc);
+    text.push_str("+00:00");
+    text
 }
 
 /// Reads any of the forms named in the module's description.

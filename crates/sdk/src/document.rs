@@ -193,7 +193,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::FieldName;
+    use crate::{FieldName, FieldsPage};
 
     #[test]
     fn size_grows_with_the_content() {
@@ -210,9 +210,10 @@ mod tests {
 
     #[test]
     fn fields_that_are_json_can_be_looked_at() {
-        let mut text = FieldsText::with_capacity(3000);
+        let mut page = FieldsPage::default();
+        let mut text = page.begin();
         text.field(&FieldName::distinct(["a"]).unwrap()[0]).string(&"x".repeat(3000));
-        let mut document = Document::written("1", text);
+        let mut document = Document::written("1", text.finish());
         assert!(document.fields.is_empty() && document.size() > 3000);
         document.fields.insert("b".to_owned(), json!(2));
         document.expand().unwrap();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value};
 
 use crate::json;
@@ -41,47 +42,14 @@ impl FieldName {
     }
 }
 
-/// Fields as JSON, without the braces around them: `"a":1,"b":"x"`.
+/// Fields as JSON, without the braces around them: `"a":1,"b":"x"`. Clones share the text.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct FieldsText {
-    text: Vec<u8>,
+    text: Bytes,
     has_id: bool,
 }
 
 impl FieldsText {
-    /// No fields yet. `bytes`: about how many there will be. There is room for the engine's fields besides.
-    pub fn with_capacity(bytes: usize) -> Self {
-        /// `id`, `_timestamp`, `_content_hash`, three for the pipeline, and some escapes.
-        const ADDED: usize = 288;
-        Self { text: Vec::with_capacity(bytes + ADDED), has_id: false }
-    }
-
-    /// Begins a field, whose value comes next. Each of the names given to [`FieldName::distinct`] may be used once.
-    pub fn field(&mut self, name: &FieldName) -> FieldValue<'_> {
-        self.comma();
-        self.text.extend_from_slice(&name.text);
-        self.has_id |= name.is_id;
-        FieldValue(&mut self.text)
-    }
-
-    /// Adds fields.
-    pub fn append(&mut self, other: &Self) {
-        if !other.is_empty() {
-            self.comma();
-            self.text.extend_from_slice(&other.text);
-            self.has_id |= other.has_id;
-        }
-    }
-
-    /// Begins a field of the sync engine.
-    pub fn engine_field(&mut self, name: &str) -> FieldValue<'_> {
-        self.comma();
-        json::write_string(&mut self.text, name);
-        self.text.push(b':');
-        self.has_id |= name == ID;
-        FieldValue(&mut self.text)
-    }
-
     /// Whether there is a field `id`.
     pub fn has_id(&self) -> bool {
         self.has_id
@@ -108,17 +76,82 @@ impl FieldsText {
         whole.push(b'}');
         serde_json::from_slice(&whole)
     }
-
-    fn comma(&mut self) {
-        if !self.text.is_empty() {
-            self.text.push(b',');
-        }
-    }
 }
 
 impl fmt::Debug for FieldsText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{{{}}}", String::from_utf8_lossy(&self.text))
+    }
+}
+
+/// Memory that the fields of many documents are written to, one document after the other. A piece of it is given back when the last
+/// document in it is dropped: documents that are sent together share one. (Memory of its own for each document would be taken by one
+/// thread and given back by another, tens of thousands of times a second.)
+#[derive(Debug, Default)]
+pub struct FieldsPage {
+    /// The document that is being written.
+    scratch: Vec<u8>,
+    page: BytesMut,
+}
+
+impl FieldsPage {
+    /// Bytes of a piece. A longer document has one for itself.
+    const BYTES: usize = 64 * 1024;
+
+    /// Begins the fields of a document. What was begun before and not finished is forgotten.
+    pub fn begin(&mut self) -> FieldsWriter<'_> {
+        self.scratch.clear();
+        FieldsWriter { page: self, has_id: false }
+    }
+
+    /// Moves the document to the page.
+    fn keep(&mut self) -> Bytes {
+        if self.page.capacity() < self.scratch.len() {
+            self.page = BytesMut::with_capacity(self.scratch.len().max(Self::BYTES));
+        }
+        self.page.extend_from_slice(&self.scratch);
+        // One giant does not keep its memory taken.
+        self.scratch.shrink_to(Self::BYTES);
+        self.page.split().freeze()
+    }
+}
+
+/// Writes the fields of one document.
+#[derive(Debug)]
+pub struct FieldsWriter<'a> {
+    page: &'a mut FieldsPage,
+    has_id: bool,
+}
+
+impl FieldsWriter<'_> {
+    /// Begins a field, whose value comes next. Each of the names given to [`FieldName::distinct`] may be used once.
+    pub fn field(&mut self, name: &FieldName) -> FieldValue<'_> {
+        self.comma();
+        self.has_id |= name.is_id;
+        let text = &mut self.page.scratch;
+        text.extend_from_slice(&name.text);
+        FieldValue(text)
+    }
+
+    /// Adds fields.
+    pub fn append(&mut self, other: &FieldsText) {
+        if !other.is_empty() {
+            self.comma();
+            self.page.scratch.extend_from_slice(&other.text);
+            self.has_id |= other.has_id;
+        }
+    }
+
+    /// Ends the document.
+    #[must_use]
+    pub fn finish(self) -> FieldsText {
+        FieldsText { text: self.page.keep(), has_id: self.has_id }
+    }
+
+    fn comma(&mut self) {
+        if !self.page.scratch.is_empty() {
+            self.page.scratch.push(b',');
+        }
     }
 }
 
@@ -159,31 +192,51 @@ mod tests {
     #[test]
     fn fields_are_json() {
         let names = FieldName::distinct(["a\"b", "id", "c", "d"]).unwrap();
-        let mut fields = FieldsText::with_capacity(10);
-        assert!(fields.is_empty() && fields.parse().unwrap().is_empty());
+        let (mut page, mut other) = (FieldsPage::default(), FieldsPage::default());
+        let mut fields = page.begin();
         fields.field(&names[0]).string("x\ny");
-        assert!(!fields.has_id());
+        assert!(!fields.has_id);
         fields.field(&names[1]).integer(-5);
-        assert!(fields.has_id());
-        let mut more = FieldsText::default();
+        let mut more = other.begin();
         more.append(&FieldsText::default());
         more.field(&names[2]).null();
         more.field(&names[3]).value(&json!([1.5, true]));
+        let more = more.finish();
+        assert!(!more.has_id());
         fields.append(&more);
         fields.append(&FieldsText::default());
-        fields.engine_field("_timestamp").string("t");
-        assert_eq!(
-            fields.as_bytes(),
-            br#""a\"b":"x\ny","id":-5,"c":null,"d":[1.5,true],"_timestamp":"t""#.as_slice()
-        );
+        let fields = fields.finish();
+        assert!(fields.has_id());
+        assert_eq!(fields.as_bytes(), br#""a\"b":"x\ny","id":-5,"c":null,"d":[1.5,true]"#.as_slice());
         let map = fields.parse().unwrap();
-        assert_eq!(
-            Value::Object(map),
-            json!({"a\"b": "x\ny", "id": -5, "c": null, "d": [1.5, true], "_timestamp": "t"})
-        );
-        let mut own = FieldsText::default();
-        own.engine_field("id").string("1");
-        assert!(own.has_id());
+        assert_eq!(Value::Object(map), json!({"a\"b": "x\ny", "id": -5, "c": null, "d": [1.5, true]}));
+        let none = FieldsText::default();
+        assert!(none.is_empty() && none.parse().unwrap().is_empty());
+    }
+
+    #[test]
+    fn documents_of_any_length_share_pages() {
+        let name = &FieldName::distinct(["a"]).unwrap()[0];
+        let mut page = FieldsPage::default();
+        let lengths =
+            [0, 1, 1000, FieldsPage::BYTES - 6, FieldsPage::BYTES, 3 * FieldsPage::BYTES, 5, 40_000, 40_000];
+        let texts: Vec<String> = lengths.iter().map(|length| "x".repeat(*length)).collect();
+        let write = |text: &String| {
+            let mut fields = page.begin();
+            fields.field(name).string(text);
+            fields.finish()
+        };
+        let written: Vec<FieldsText> = texts.iter().map(write).collect();
+        for (text, fields) in texts.iter().zip(&written) {
+            assert_eq!(fields.parse().unwrap()["a"], *text);
+        }
+        assert_eq!(written[1].as_bytes().as_ptr(), written[0].as_bytes().as_ptr_range().end);
+        assert!(page.scratch.capacity() <= FieldsPage::BYTES);
+        // What is not finished is not there.
+        page.begin().field(name).string("lost");
+        let mut fields = page.begin();
+        fields.field(name).null();
+        assert_eq!(fields.finish().as_bytes(), br#""a":null"#);
     }
 
     #[test]

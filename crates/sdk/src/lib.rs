@@ -21,7 +21,7 @@ pub use connectors_protocol::configuration::Configuration;
 pub use context::{Limits, SourceContext};
 pub use document::{Content, Document, DownloadResult, LazyDownload, accepts_extension};
 pub use error::{ErrorKind, Retry, SourceError};
-pub use fields::{FieldName, FieldValue, FieldsText};
+pub use fields::{FieldName, FieldValue, FieldsPage, FieldsText, FieldsWriter};
 pub use registry::{Capabilities, Registry, SourceDescriptor};
 pub use sink::{Envelope, Gauge, Inbox, Message, Sink, SinkLimits, channel};
 pub use source::{BoxFuture, DataSource, RuleViolation};

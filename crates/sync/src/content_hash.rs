@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use xxhash_rust::xxh3::Xxh3Default;
 
 /// A 128-bit hash as text: 22 characters.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Digest([u8; 22]);
 
 impl Digest {
@@ -111,7 +111,7 @@ impl ContentHasher {
 
 #[cfg(test)]
 mod tests {
-    use connectors_sdk::{FieldName, FieldsText, LazyDownload};
+    use connectors_sdk::{FieldName, FieldsPage, FieldsText, LazyDownload};
     use serde_json::{Map, json};
 
     use super::*;
@@ -181,8 +181,10 @@ mod tests {
 
     #[test]
     fn fields_that_are_json_count() {
-        let mut text = FieldsText::default();
+        let mut page = FieldsPage::default();
+        let mut text = page.begin();
         text.field(&FieldName::distinct(["a"]).unwrap()[0]).integer(1);
+        let text = text.finish();
         let hash = |text: &FieldsText, fields: Value| {
             let fields: Map<String, Value> = serde_json::from_value(fields).unwrap();
             ContentHasher::new(None).of(&Document { fields, ..Document::written("1", text.clone()) }).unwrap()

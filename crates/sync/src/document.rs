@@ -10,6 +10,10 @@ use connectors_protocol::timestamp;
 use connectors_sdk::{Content, Document, FieldsText, LazyDownload, json};
 use serde_json::{Map, Value};
 
+use crate::content_hash::Digest;
+
+const ID: &str = "id";
+const TIMESTAMP: &str = "_timestamp";
 /// Field of a file for the ingest pipeline.
 const ATTACHMENT: &str = "_attachment";
 /// Field of plain text.
@@ -17,7 +21,7 @@ const BODY: &str = "body";
 /// Field of the hash that tells the version of a document without a timestamp.
 pub(crate) const CONTENT_HASH: &str = "_content_hash";
 /// Fields of a download that are for the framework, not for the index.
-const NOT_INDEXED: [&str; 3] = ["_id", "_timestamp", "_original_filename"];
+const NOT_INDEXED: [&str; 3] = ["_id", TIMESTAMP, "_original_filename"];
 
 /// A document on its way to the index.
 #[derive(Debug)]
@@ -27,6 +31,9 @@ pub(crate) struct Outgoing {
     pub fields: Map<String, Value>,
     /// More fields.
     pub text: FieldsText,
+    /// What is added to them, where `fields` do not have it, with this timestamp.
+    pub added: Option<Added>,
+    pub timestamp: Option<String>,
     pub download: Option<LazyDownload>,
     /// About how many bytes it takes without its download.
     pub size: usize,
@@ -35,50 +42,71 @@ pub(crate) struct Outgoing {
     pub all_or_nothing: bool,
 }
 
-/// Adds what every content document carries. Rules see these fields too. A field `id` of the source is kept where it
-/// `owns_id_field`. With `hash`, what tells the version of a document without a timestamp.
-pub(crate) fn complete(
-    document: &mut Document,
-    pipeline: Option<&Pipeline>,
-    owns_id_field: bool,
-    hash: Option<&str>,
-) {
-    let Document { id, timestamp, fields, text, .. } = document;
-    let now;
-    let timestamp = match timestamp {
-        Some(timestamp) => timestamp.as_str(),
-        None => {
-            now = timestamp::format(jiff::Timestamp::now());
-            &now
+/// The fields that the engine adds to a document, but for the values of `id` and `_timestamp`.
+#[derive(Debug)]
+pub(crate) struct Added {
+    /// Whether the field `id` is the engine's: the source owns none.
+    id: bool,
+    /// What tells the version of a document without a timestamp.
+    hash: Option<Digest>,
+    /// What the pipeline shall do: fields and whether it shall.
+    settings: Option<[(&'static str, bool); 3]>,
+}
+
+/// A value of such a field.
+enum AddedValue<'a> {
+    Text(&'a str),
+    Flag(bool),
+}
+
+impl Added {
+    /// For a document. A field `id` of the source is kept where it `owns_id_field`.
+    pub(crate) fn to(
+        document: &Document,
+        pipeline: Option<&Pipeline>,
+        owns_id_field: bool,
+        hash: Option<Digest>,
+    ) -> Self {
+        let has_id = document.text.has_id() || document.fields.contains_key(ID);
+        Self {
+            id: !(owns_id_field && has_id),
+            hash,
+            settings: pipeline.map(|pipeline| {
+                [
+                    ("_extract_binary_content", pipeline.extract_binary_content),
+                    ("_reduce_whitespace", pipeline.reduce_whitespace),
+                    ("_run_ml_inference", pipeline.run_ml_inference),
+                ]
+            }),
         }
-    };
-    let has_id = text.has_id() || fields.contains_key("id");
-    // Where the source wrote JSON, it goes on there: such names are none of the source's (see `FieldName`).
-    let is_text = !text.is_empty();
-    let mut put = |name: &str, value: &str| {
-        if is_text {
-            text.engine_field(name).string(value);
-        } else {
-            fields.insert(name.to_owned(), value.into());
+    }
+
+    /// Puts them into the fields of the document.
+    pub(crate) fn insert(&self, document: &mut Document) {
+        let Document { id, timestamp, fields, .. } = document;
+        self.each(id, timestamp.as_deref(), |name, value| {
+            let value = match value {
+                AddedValue::Text(text) => text.into(),
+                AddedValue::Flag(flag) => flag.into(),
+            };
+            fields.insert(name.to_owned(), value);
+        });
+    }
+
+    /// Without a `timestamp`, it is now.
+    fn each(&self, id: &str, timestamp: Option<&str>, mut put: impl FnMut(&'static str, AddedValue<'_>)) {
+        if self.id {
+            put(ID, AddedValue::Text(id));
         }
-    };
-    if !(owns_id_field && has_id) {
-        put("id", id);
-    }
-    if let Some(hash) = hash {
-        put(CONTENT_HASH, hash);
-    }
-    put("_timestamp", timestamp);
-    let Some(pipeline) = pipeline else { return };
-    for (name, setting) in [
-        ("_extract_binary_content", pipeline.extract_binary_content),
-        ("_reduce_whitespace", pipeline.reduce_whitespace),
-        ("_run_ml_inference", pipeline.run_ml_inference),
-    ] {
-        if is_text {
-            text.engine_field(name).value(&Value::Bool(setting));
-        } else {
-            fields.insert(name.to_owned(), Value::Bool(setting));
+        if let Some(hash) = &self.hash {
+            put(CONTENT_HASH, AddedValue::Text(hash.as_str()));
+        }
+        match timestamp {
+            Some(timestamp) => put(TIMESTAMP, AddedValue::Text(timestamp)),
+            None => put(TIMESTAMP, AddedValue::Text(&timestamp::format(jiff::Timestamp::now()))),
+        }
+        for (name, setting) in self.settings.into_iter().flatten() {
+            put(name, AddedValue::Flag(setting));
         }
     }
 }
@@ -88,6 +116,8 @@ pub(crate) struct Body<'a> {
     pub fields: &'a Map<String, Value>,
     /// More fields, of a document without content.
     pub text: &'a FieldsText,
+    /// What is added to them, for this id and timestamp.
+    pub added: Option<(&'a Added, &'a str, Option<&'a str>)>,
     pub content: Option<&'a Content>,
 }
 
@@ -120,6 +150,15 @@ impl Body<'_> {
             json::write_string(out, name);
             out.push(b':');
         };
+        if let Some((added, id, timestamp)) = self.added {
+            added.each(id, timestamp, |name, value| {
+                begin(out, name);
+                match value {
+                    AddedValue::Text(text) => json::write_string(out, text),
+                    AddedValue::Flag(flag) => json::write_value(out, &Value::Bool(flag)),
+                }
+            });
+        }
         for (name, value) in self.fields.iter().filter(|(name, _)| !replaced(name)) {
             begin(out, name);
             json::write_value(out, value);
@@ -148,18 +187,32 @@ impl Body<'_> {
 
 #[cfg(test)]
 mod tests {
-    use connectors_sdk::FieldName;
+    use connectors_sdk::{FieldName, FieldsPage};
     use serde_json::json;
 
     use super::*;
+    use crate::content_hash::ContentHasher;
 
     fn fields(value: Value) -> Map<String, Value> {
         serde_json::from_value(value).unwrap()
     }
 
+    fn complete(
+        document: &mut Document,
+        pipeline: Option<&Pipeline>,
+        owns_id_field: bool,
+        hash: Option<Digest>,
+    ) {
+        Added::to(document, pipeline, owns_id_field, hash).insert(document);
+    }
+
+    fn hash() -> Option<Digest> {
+        ContentHasher::new(None).of(&Document::new("1", Map::new()))
+    }
+
     fn written(source: &Map<String, Value>, content: Option<&Content>) -> Value {
         let mut out = Vec::new();
-        Body { fields: source, text: &FieldsText::default(), content }.write(&mut out);
+        Body { fields: source, text: &FieldsText::default(), added: None, content }.write(&mut out);
         serde_json::from_slice(&out).unwrap()
     }
 
@@ -185,7 +238,7 @@ mod tests {
         let none = fields(json!({"a": 1}));
         let own = fields(json!({"_attachment": "AA=="}));
         let has = |source: &Map<String, Value>, content: Option<&Content>| {
-            Body { fields: source, text: &FieldsText::default(), content }.has_attachment()
+            Body { fields: source, text: &FieldsText::default(), added: None, content }.has_attachment()
         };
         assert!(has(&own, None) && has(&none, Some(&Content::Binary(Vec::new().into()))));
         assert!(has(&none, Some(&Content::Fields(own.clone()))));
@@ -214,8 +267,10 @@ mod tests {
     #[test]
     fn a_source_may_own_the_field_id() {
         let mut document = Document::new("t_1", fields(json!({"id": 1})));
-        complete(&mut document, None, true, Some("hash"));
-        assert_eq!((&document.fields["id"], &document.fields[CONTENT_HASH]), (&json!(1), &json!("hash")));
+        let hash = hash();
+        complete(&mut document, None, true, hash);
+        assert_eq!(document.fields["id"], 1);
+        assert_eq!(document.fields[CONTENT_HASH], hash.unwrap().as_str());
         let mut document = Document::new("t_1", Map::new());
         complete(&mut document, None, true, None);
         assert_eq!(document.fields["id"], "t_1");
@@ -226,18 +281,20 @@ mod tests {
     fn fields_that_are_json_get_the_same() {
         let pipeline = Pipeline::default();
         let names = FieldName::distinct(["id", "a"]).unwrap();
+        let mut page = FieldsPage::default();
         for (owns_id_field, id) in [(true, json!(7)), (false, json!("t_7"))] {
-            let mut text = FieldsText::default();
+            let mut text = page.begin();
             if owns_id_field {
                 text.field(&names[0]).integer(7);
             }
             text.field(&names[1]).string("x");
-            let mut document = Document::written("t_7", text).with_timestamp("t");
-            complete(&mut document, Some(&pipeline), owns_id_field, Some("hash"));
+            let document = Document::written("t_7", text.finish());
+            let added = Added::to(&document, Some(&pipeline), owns_id_field, hash());
             let mut out = Vec::new();
-            Body { fields: &document.fields, text: &document.text, content: None }.write(&mut out);
+            let added = Some((&added, document.id.as_str(), Some("t")));
+            Body { fields: &document.fields, text: &document.text, added, content: None }.write(&mut out);
             let mut map = Document::new("t_7", fields(json!({"id": 7, "a": "x"}))).with_timestamp("t");
-            complete(&mut map, Some(&pipeline), owns_id_field, Some("hash"));
+            complete(&mut map, Some(&pipeline), owns_id_field, hash());
             assert_eq!(map.fields["id"], id);
             assert_eq!(serde_json::from_slice::<Value>(&out).unwrap(), Value::Object(map.fields));
         }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::content_hash::{ContentHasher, Digest};
 use crate::dead_letters::DeadLetter;
-use crate::document::{CONTENT_HASH, Outgoing, complete};
+use crate::document::{Added, CONTENT_HASH, Outgoing};
 use crate::error::SyncError;
 use crate::inventory::{Inventory, Known, Revision};
 use crate::progress::Ledger;
@@ -145,7 +145,6 @@ impl Intake {
             None if self.decisions.hashes => self.hasher.of(&document),
             None | Some(_) => None,
         };
-        let hash = hash.as_ref().map(Digest::as_str);
         if self.looks_at_fields(&document, operation)
             && let Err(error) = document.expand()
         {
@@ -160,7 +159,14 @@ impl Intake {
             );
             return Ok(());
         }
-        complete(&mut document, self.decisions.pipeline.as_ref(), self.decisions.owns_id_field, hash);
+        let Decisions { pipeline, owns_id_field, .. } = &self.decisions;
+        let mut added = Some(Added::to(&document, pipeline.as_ref(), *owns_id_field, hash));
+        if document.text.is_empty()
+            && let Some(added) = added.take()
+        {
+            // Rules see these fields, too.
+            added.insert(&mut document);
+        }
         if operation.is_some() {
             document.fields.insert(CONTENT_HASH.to_owned(), Value::Null);
         }
@@ -178,7 +184,8 @@ impl Intake {
             Some(inventory) => {
                 let access = self.decisions.restricted.then(|| identities(&document)).flatten();
                 let access = access.into_iter().flatten().filter_map(Value::as_str);
-                let revision = Revision::new(document.timestamp.as_deref().or(hash), access);
+                let version = document.timestamp.as_deref().or(hash.as_ref().map(Digest::as_str));
+                let revision = Revision::new(version, access);
                 inventory.see(&document.id, revision).map_err(TakeError::Inventory)?
             }
             None => Known::Changed,
@@ -199,9 +206,19 @@ impl Intake {
         let content = document.download.as_ref().filter(|download| download.is_blocking());
         let content = content.map_or(0, |download| usize::try_from(download.size()).unwrap_or(usize::MAX));
         self.pending_bytes = self.pending_bytes.saturating_add(size).saturating_add(content);
-        let Document { id, fields, text, download, .. } = document;
+        let Document { id, timestamp, fields, text, download } = document;
         let all_or_nothing = self.decisions.restricted;
-        self.pending.push(Outgoing { id, kind, fields, text, download, size, all_or_nothing });
+        self.pending.push(Outgoing {
+            id,
+            kind,
+            fields,
+            text,
+            added,
+            timestamp,
+            download,
+            size,
+            all_or_nothing,
+        });
         Ok(())
     }
 
@@ -222,6 +239,7 @@ impl Intake {
             || self.decisions.restricted
             || document.download.is_some()
             || operation.is_some()
+            || !document.fields.is_empty()
             || (document.text.has_id() && !self.decisions.owns_id_field)
     }
 

@@ -269,8 +269,9 @@ impl Assembly {
     }
 
     fn serialise(&mut self, document: Outgoing, content: Option<&Content>) {
-        let Outgoing { id, kind, fields, text, all_or_nothing, .. } = document;
-        let body = Body { fields: &fields, text: &text, content };
+        let Outgoing { id, kind, fields, text, added, timestamp, all_or_nothing, .. } = document;
+        let added = added.as_ref().map(|added| (added, id.as_str(), timestamp.as_deref()));
+        let body = Body { fields: &fields, text: &text, added, content };
         self.take_buffer();
         let Ok(size) = self.body.push(kind, &id, |out| {
             body.write(out);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use connectors_sdk::{Document, ErrorKind, FieldName, LazyDownload, SourceError};
+use connectors_sdk::{Document, ErrorKind, FieldName, FieldsPage, LazyDownload, SourceError};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{RawBsonRef, RawDocument};
@@ -76,13 +76,14 @@ impl Names {
     }
 }
 
-/// The document. One that has no JSON form is sent without fields and with a download that fails, so that it is recorded with
+/// The document, written to the page if it can be. One that has no JSON form is sent without fields and with a download that fails, so that it is recorded with
 /// the reason and not written.
 pub(super) fn from_bson(
     raw: &RawDocument,
     decoder: Decoder,
     kinds: &mut IdKinds,
     names: &mut Names,
+    page: &mut FieldsPage,
 ) -> Result<Document, SourceError> {
     let id = raw.get("_id").map_err(|error| {
         SourceError::new(ErrorKind::InvalidData, "read a document", format!("it is not valid BSON: {error}"))
@@ -94,7 +95,7 @@ pub(super) fn from_bson(
     kinds.add(id);
     let id = id_text(id, decoder)?;
     let document = names.of(raw).and_then(|names| match names {
-        Some(names) => Ok(Document::written(id.clone(), decoder.text(raw, names)?)),
+        Some(names) => Ok(Document::written(id.clone(), decoder.text(raw, names, page)?)),
         None => Ok(Document::new(id.clone(), decoder.fields(raw)?)),
     });
     Ok(match document {

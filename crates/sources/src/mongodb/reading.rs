@@ -263,7 +263,8 @@ impl<'a> Outbox<'a> {
                 .map_err(|error| invalid(&error))?
                 .as_document()
                 .ok_or_else(|| invalid(&"there is something else among the documents"))?;
-            let document = document::from_bson(raw, self.decoder, &mut self.kinds, &mut self.names)?;
+            let page = &mut self.batch.page;
+            let document = document::from_bson(raw, self.decoder, &mut self.kinds, &mut self.names, page)?;
             seen(&document.id);
             self.batch.add(Message::Document(document), raw.as_bytes().len()).await?;
         }

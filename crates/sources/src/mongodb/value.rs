@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use connectors_sdk::{Document, FieldName, FieldsText, SourceError};
+use connectors_sdk::{Document, FieldName, FieldsPage, FieldsText, SourceError};
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
 use mongodb::bson::raw::RawElement;
@@ -144,9 +144,13 @@ impl Decoder {
     }
 
     /// The same as JSON, under these names.
-    pub(super) fn text(self, document: &RawDocument, names: &[FieldName]) -> Result<FieldsText, Problem> {
-        // Numbers and times take more than in BSON, what leads a text less.
-        let mut text = FieldsText::with_capacity(document.as_bytes().len() + 16 * names.len());
+    pub(super) fn text(
+        self,
+        document: &RawDocument,
+        names: &[FieldName],
+        page: &mut FieldsPage,
+    ) -> Result<FieldsText, Problem> {
+        let mut text = page.begin();
         let mut names = names.iter();
         for element in document.iter_elements() {
             let element = element?;
@@ -162,7 +166,7 @@ impl Decoder {
                 _ => text.field(name).value(&self.element(element, 0).map_err(|problem| problem.at(key))?),
             }
         }
-        Ok(text)
+        Ok(text.finish())
     }
 
     fn object(self, document: &RawDocument, depth: usize) -> Result<Map<String, Value>, Problem> {

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use connectors_sdk::{Document, FieldsText};
+use connectors_sdk::{Document, FieldsPage, FieldsText};
 use mysql_async::Value;
 use serde_json::Value as Json;
 use xxhash_rust::xxh3::Xxh3;
@@ -71,11 +71,11 @@ impl Shape {
         hash.digest128()
     }
 
-    /// The document of a row.
-    pub(super) fn document(&self, row: Vec<Value>) -> Document {
+    /// The document of a row, written to the page if it can be.
+    pub(super) fn document(&self, row: Vec<Value>, page: &mut FieldsPage) -> Document {
         let id = self.id(&row);
         if let Some(written) = &self.written {
-            return Document::written(id, self.text(row, written));
+            return Document::written(id, self.text(row, written, page));
         }
         let mut fields = Document::room_for(row.len() + 1);
         for ((name, kind), value) in self.columns.iter().zip(row) {
@@ -87,11 +87,9 @@ impl Shape {
         Document::new(id, fields)
     }
 
-    fn text(&self, row: Vec<Value>, written: &Written) -> FieldsText {
-        let bytes =
-            row.iter().map(|value| if let Value::Bytes(bytes) = value { bytes.len() } else { 0 }).sum();
+    fn text(&self, row: Vec<Value>, written: &Written, page: &mut FieldsPage) -> FieldsText {
         let mut values = row.into_iter();
-        let Ok(text) = written.row(bytes, |column, field| {
+        let Ok(text) = written.row(page, |column, field| {
             value::write(self.columns[column].1, values.next().unwrap_or(Value::NULL), field);
             Ok::<_, Infallible>(())
         });
@@ -118,7 +116,7 @@ mod tests {
     fn a_row_is_a_document() {
         let shape = shape(&["id", "a", "_id"], &[0, 1]);
         assert!(shape.written.is_none());
-        let document = shape.document(vec![text("7"), text("x_y"), text("no")]);
+        let document = shape.document(vec![text("7"), text("x_y"), text("no")], &mut FieldsPage::default());
         assert_eq!(document.id, "t_7_x\\_y");
         assert_eq!(Json::Object(document.fields), json!({"id": "7", "a": "x_y", "Table": "t"}));
         assert_eq!(document.timestamp, None);
@@ -127,7 +125,8 @@ mod tests {
 
     #[test]
     fn a_row_is_written_as_json() {
-        let mut document = shape(&["id", "a"], &[0]).document(vec![text("7"), Value::NULL]);
+        let mut document =
+            shape(&["id", "a"], &[0]).document(vec![text("7"), Value::NULL], &mut FieldsPage::default());
         assert!(document.text.has_id() && document.fields.is_empty());
         document.expand().unwrap();
         assert_eq!(
@@ -135,7 +134,8 @@ mod tests {
             ("t_7", json!({"id": "7", "a": null, "Table": "t"}))
         );
         // Of two columns of one name, the last one's value counts.
-        let document = shape(&["a", "a", "Table"], &[0]).document(vec![text("1"), text("2"), text("3")]);
+        let document = shape(&["a", "a", "Table"], &[0])
+            .document(vec![text("1"), text("2"), text("3")], &mut FieldsPage::default());
         assert!(document.text.is_empty());
         assert_eq!(Json::Object(document.fields), json!({"a": "2", "Table": "t"}));
     }

@@ -277,7 +277,10 @@ mod tests {
         };
         let column = |name: &str| Column::new(ColumnType::MYSQL_TYPE_LONG).with_name(name.as_bytes());
         let shape = query.shape(&[column("n"), column("id")]).unwrap();
-        let mut document = shape.document(vec![mysql_async::Value::Int(1), mysql_async::Value::Int(2)]);
+        let mut document = shape.document(
+            vec![mysql_async::Value::Int(1), mysql_async::Value::Int(2)],
+            &mut connectors_sdk::FieldsPage::default(),
+        );
         document.expand().unwrap();
         assert_eq!(document.id, "a_b_2_1");
         assert_eq!(Json::Object(document.fields), json!({"n": 1, "id": 2, "Table": ["b", "a"]}));

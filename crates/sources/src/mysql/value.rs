@@ -1,7 +1,6 @@
 //! Values of columns → JSON, and → the text they have in an id.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,6 +11,7 @@ use serde_json::{Number, Value as Json};
 
 use super::geometry;
 use crate::shared::sql::decimal;
+use crate::shared::sql::digits::{push_clock, push_padded};
 use crate::shared::sql::id::KeyPart;
 
 /// Number of the character set "binary": such a text is bytes.
@@ -167,25 +167,26 @@ fn is_date(year: u16, month: u8, day: u8) -> bool {
 
 fn date(year: u16, month: u8, day: u8) -> String {
     let mut text = String::with_capacity(27);
-    // Writing to a String cannot fail.
-    let _ = write!(text, "{year:04}-{month:02}-{day:02}");
+    push_padded(&mut text, year.into(), 4);
+    for part in [month, day] {
+        text.push('-');
+        push_padded(&mut text, part.into(), 2);
+    }
     text
 }
 
 fn time_of_day(text: &mut String, separator: char, (hour, minute, second, micros): (u8, u8, u8, u32)) {
-    let _ = write!(text, "{separator}{hour:02}:{minute:02}:{second:02}");
-    if micros > 0 {
-        let _ = write!(text, ".{micros:06}");
-    }
+    text.push(separator);
+    push_clock(text, hour.into(), minute.into(), second.into(), micros.into());
 }
 
 fn duration(negative: bool, days: u32, hours: u8, minutes: u8, seconds: u8, micros: u32) -> String {
-    let sign = if negative { "-" } else { "" };
-    let hours = days * 24 + u32::from(hours);
-    let mut text = format!("{sign}{hours:02}:{minutes:02}:{seconds:02}");
-    if micros > 0 {
-        let _ = write!(text, ".{micros:06}");
+    let mut text = String::with_capacity(17);
+    if negative {
+        text.push('-');
     }
+    let hours = u64::from(days) * 24 + u64::from(hours);
+    push_clock(&mut text, hours, minutes.into(), seconds.into(), micros.into());
     text
 }
 
@@ -235,7 +236,7 @@ pub(super) fn id_text(kind: Kind, value: &Value) -> Option<IdText<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use connectors_sdk::{FieldName, FieldsText};
+    use connectors_sdk::{FieldName, FieldsPage};
     use serde_json::json;
 
     use super::*;
@@ -247,6 +248,7 @@ mod tests {
     #[test]
     fn each_kind_has_its_json() {
         let name = FieldName::distinct(["v"]).unwrap();
+        let mut page = FieldsPage::default();
         for (kind, value, expected) in [
             (Kind::Integer, Value::Int(-5), json!(-5)),
             (Kind::Integer, Value::UInt(u64::MAX), json!(u64::MAX)),
@@ -282,9 +284,9 @@ mod tests {
             (Kind::Text, Value::NULL, json!(null)),
         ] {
             assert_eq!(json(kind, value.clone()), expected, "{kind:?} {value:?}");
-            let mut fields = FieldsText::default();
+            let mut fields = page.begin();
             write(kind, value.clone(), fields.field(&name[0]));
-            assert_eq!(String::from_utf8_lossy(fields.as_bytes()), format!("\"v\":{expected}"));
+            assert_eq!(String::from_utf8_lossy(fields.finish().as_bytes()), format!("\"v\":{expected}"));
         }
     }
 

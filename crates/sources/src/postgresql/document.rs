@@ -1,6 +1,6 @@
 //! Row → [`Document`].
 
-use connectors_sdk::{Document, ErrorKind, FieldsText, SourceError};
+use connectors_sdk::{Document, ErrorKind, FieldsPage, FieldsText, SourceError};
 use serde_json::Value;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Column, Row};
@@ -131,11 +131,11 @@ impl Shape {
         self.key.iter().map(bound).collect()
     }
 
-    /// The document of a row.
-    pub(super) fn document(&self, row: &Row) -> Result<Document, SourceError> {
+    /// The document of a row, written to the page if it can be.
+    pub(super) fn document(&self, row: &Row, page: &mut FieldsPage) -> Result<Document, SourceError> {
         let id = if self.key.is_empty() { self.hash(row)? } else { self.id(row, self.key.iter().copied())? };
         if let Some(written) = &self.written {
-            return Ok(Document::written(id, self.text(row, written)?));
+            return Ok(Document::written(id, self.text(row, written, page)?));
         }
         let mut fields = Document::room_for(self.columns.len() + self.fixed.len());
         for (index, field) in self.columns.iter().enumerate() {
@@ -153,8 +153,8 @@ impl Shape {
         Ok(Document::new(id, fields))
     }
 
-    fn text(&self, row: &Row, written: &Written) -> Result<FieldsText, SourceError> {
-        written.row(row.raw_size_bytes(), |index, value| match self.raw(row, index)? {
+    fn text(&self, row: &Row, written: &Written, page: &mut FieldsPage) -> Result<FieldsText, SourceError> {
+        written.row(page, |index, value| match self.raw(row, index)? {
             Some(bytes) => {
                 let written = self.columns[index].plan.codec.write(bytes, value);
                 written.map_err(|error| self.malformed(index, error))

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use connectors_sdk::{Message, Sink, SourceError};
+use connectors_sdk::{FieldsPage, Message, Sink, SourceError};
 
 /// Messages handed over in one go: enough to make it cheap, few enough to start early.
 const MESSAGES: usize = 128;
@@ -12,6 +12,8 @@ const BYTES: usize = 1 << 20;
 /// Messages that are handed over when there are enough of them. What is left at the end has to be [flushed](Self::flush).
 pub(crate) struct Batch<'a> {
     sink: &'a Sink,
+    /// Where fields are written that are JSON.
+    pub(crate) page: FieldsPage,
     messages: Vec<Message>,
     bytes: usize,
     waited: Duration,
@@ -19,7 +21,8 @@ pub(crate) struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(sink: &'a Sink) -> Self {
-        Self { sink, messages: Vec::with_capacity(MESSAGES), bytes: 0, waited: Duration::ZERO }
+        let (page, messages) = (FieldsPage::default(), Vec::with_capacity(MESSAGES));
+        Self { sink, page, messages, bytes: 0, waited: Duration::ZERO }
     }
 
     /// Adds a message about so many bytes.

@@ -1,7 +1,7 @@
 //! Documents whose fields a source wrote as JSON itself.
 
 use connectors_protocol::filtering::Filter;
-use connectors_sdk::{Document, FieldName, FieldsText, Message};
+use connectors_sdk::{Document, FieldName, FieldsPage, Message};
 use connectors_sync::{Outcome, SyncInput};
 use serde_json::{Value, json};
 
@@ -12,11 +12,12 @@ use crate::{completed, input, sync};
 /// A document with these fields.
 fn written(id: &str, fields: &[(&str, Value)]) -> Document {
     let names = FieldName::distinct(fields.iter().map(|(name, _)| *name)).unwrap();
-    let mut text = FieldsText::default();
+    let mut page = FieldsPage::default();
+    let mut text = page.begin();
     for (name, (_, value)) in names.iter().zip(fields) {
         text.field(name).value(value);
     }
-    Document::written(id, text)
+    Document::written(id, text.finish())
 }
 
 /// Leaves out what has this value in the field `n`.

@@ -1,6 +1,6 @@
 //! BSON → JSON, type by type: the table of `README.md`.
 
-use connectors_sdk::ErrorKind;
+use connectors_sdk::{ErrorKind, FieldsPage};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{
@@ -26,7 +26,8 @@ fn fields(document: &Document) -> Map<String, Value> {
 fn value(decoder: Decoder, value: impl Into<Bson>) -> Value {
     let document = raw(&doc! {"_id": 1, "v": value.into()});
     let value = decoder.fields(&document).unwrap()["v"].clone();
-    let text = decoder.text(&document, Names::default().of(&document).unwrap().unwrap()).unwrap();
+    let (mut names, mut page) = (Names::default(), FieldsPage::default());
+    let text = decoder.text(&document, names.of(&document).unwrap().unwrap(), &mut page).unwrap();
     assert_eq!(String::from_utf8_lossy(text.as_bytes()), format!("\"v\":{value}"));
     value
 }
@@ -35,7 +36,7 @@ fn from_bson(
     raw: &RawDocumentBuf,
     kinds: &mut IdKinds,
 ) -> Result<connectors_sdk::Document, connectors_sdk::SourceError> {
-    document::from_bson(raw, PLAIN, kinds, &mut Names::default())
+    document::from_bson(raw, PLAIN, kinds, &mut Names::default(), &mut FieldsPage::default())
 }
 
 fn binary(subtype: BinarySubtype, bytes: &[u8]) -> Binary {
@@ -275,7 +276,7 @@ fn ids_are_texts_that_stay() {
 
 #[test]
 fn documents_of_other_fields_may_follow() {
-    let (mut kinds, mut names) = (IdKinds::default(), Names::default());
+    let (mut kinds, mut names, mut page) = (IdKinds::default(), Names::default(), FieldsPage::default());
     for (document, written) in [
         (doc! {"_id": 1, "a": 1, "id": "x"}, true),
         (doc! {"_id": 2, "a": 2, "id": "y"}, true),
@@ -289,7 +290,7 @@ fn documents_of_other_fields_may_follow() {
         (doc! {"_id": 9}, false),
     ] {
         let document = raw(&document);
-        let mut made = document::from_bson(&document, PLAIN, &mut kinds, &mut names).unwrap();
+        let mut made = document::from_bson(&document, PLAIN, &mut kinds, &mut names, &mut page).unwrap();
         assert_eq!(!made.text.is_empty(), written, "{document:?}");
         made.expand().unwrap();
         assert_eq!(made.fields, PLAIN.fields(&document).unwrap(), "{document:?}");
@@ -298,8 +299,8 @@ fn documents_of_other_fields_may_follow() {
     let mut twice = raw(&doc! {"_id": 1, "a": 1, "b": 2}).into_bytes();
     let position = twice.iter().position(|byte| *byte == b'b').unwrap();
     twice[position] = b'a';
-    let made =
-        document::from_bson(&RawDocumentBuf::from_bytes(twice).unwrap(), PLAIN, &mut kinds, &mut names);
+    let twice = RawDocumentBuf::from_bytes(twice).unwrap();
+    let made = document::from_bson(&twice, PLAIN, &mut kinds, &mut names, &mut page);
     assert_eq!(Value::Object(made.unwrap().fields), json!({"a": 2}));
 }
 

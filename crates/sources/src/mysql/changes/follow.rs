@@ -182,7 +182,7 @@ async fn send_rows(
     {
         let Some(mut rows) = result.stream::<Row>().await? else { return Ok(()) };
         while let Some(row) = rows.next().await {
-            let document = shape.document(row?.unwrap());
+            let document = shape.document(row?.unwrap(), &mut batch.page);
             gone.remove(&document.id);
             let size = document.size();
             batch.add(Message::Document(document), size).await?;

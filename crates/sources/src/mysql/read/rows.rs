@@ -57,7 +57,7 @@ async fn each_row(
         while let Some(row) = stream.next().await {
             let row = row?.unwrap();
             seen(&shape, &row);
-            let document = shape.document(row);
+            let document = shape.document(row, &mut batch.page);
             rows.count += 1;
             let size = document.size();
             rows.bytes += size as u64;

@@ -153,7 +153,7 @@ impl<'a> Touched<'a> {
             // The key as the log has it comes after the columns.
             let named = shape.id_from(&row, columns)?;
             let found = shape.has_key(&row)?;
-            let document = if found { Some(shape.document(&row)?) } else { None };
+            let document = if found { Some(shape.document(&row, &mut batch.page)?) } else { None };
             if document.as_ref().is_none_or(|document| document.id != named) {
                 self.sent.deleted += 1;
                 batch.add(Message::Delete(named), 0).await?;

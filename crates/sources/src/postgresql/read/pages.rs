@@ -228,7 +228,8 @@ impl Reader {
                 None => break Ok(()),
             };
             count += 1;
-            batch.add(Message::Document(pages.shape.document(&row)?), row.raw_size_bytes()).await?;
+            let document = pages.shape.document(&row, &mut batch.page)?;
+            batch.add(Message::Document(document), row.raw_size_bytes()).await?;
             last = Some(row);
         };
         // What came before an error counts: the next attempt goes on after it.

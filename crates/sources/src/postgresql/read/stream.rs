@@ -100,7 +100,7 @@ impl Reader {
         let mut rows = session.stream(&statement, values).await?;
         while let Some(row) = rows.next().await {
             let row = row?;
-            let document = shape.document(&row)?;
+            let document = shape.document(&row, &mut batch.page)?;
             total += 1;
             count += 1;
             seen.see(&document.id);

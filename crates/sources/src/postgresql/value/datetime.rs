@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{Malformed, fixed, split};
+use crate::shared::sql::digits::{push_clock, push_padded};
 
 /// Days from 1970-01-01 to 2000-01-01, from which PostgreSQL counts.
 const EPOCH: i64 = 10_957;
@@ -108,12 +109,10 @@ pub(super) fn interval(bytes: &[u8]) -> Result<String, Malformed> {
 }
 
 fn push_time(text: &mut String, micros: i64) {
-    let seconds = micros / SECOND;
-    // Writing to a String cannot fail.
-    let _ = write!(text, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if micros % SECOND != 0 {
-        let _ = write!(text, ".{:06}", micros % SECOND);
-    }
+    // No time of day is before midnight.
+    let micros = micros.unsigned_abs();
+    let (seconds, fraction) = (micros / SECOND.unsigned_abs(), micros % SECOND.unsigned_abs());
+    push_clock(text, seconds / 3600, seconds / 60 % 60, seconds % 60, fraction);
 }
 
 /// The date of the proleptic Gregorian calendar, and ` BC` for a year before the first. (Howard Hinnant, `civil_from_days`.)
@@ -127,10 +126,16 @@ fn civil(days_since_2000: i64) -> (String, &'static str) {
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
-    if year < 1 {
-        return (format!("{:04}-{month:02}-{day:02}", 1 - year), " BC");
-    }
+    let (year, era) = if year < 1 { (1 - year, " BC") } else { (year, "") };
+    let mut text = String::with_capacity(32);
     // ISO 8601 wants a sign where a year has more than four digits.
-    let sign = if year > 9999 { "+" } else { "" };
-    (format!("{sign}{year:04}-{month:02}-{day:02}"), "")
+    if year > 9999 && era.is_empty() {
+        text.push('+');
+    }
+    push_padded(&mut text, year.unsigned_abs(), 4);
+    for part in [month, day] {
+        text.push('-');
+        push_padded(&mut text, part.unsigned_abs(), 2);
+    }
+    (text, era)
 }

@@ -1,6 +1,7 @@
 //! `numeric`: digits to the base 10000, as `numeric_send` writes them.
 
 use super::{Malformed, fixed, split};
+use crate::shared::sql::digits::push_padded;
 
 /// Decimal digits of one digit of the wire.
 const WIDTH: usize = 4;
@@ -36,9 +37,9 @@ pub(super) fn text(bytes: &[u8]) -> Result<Option<String>, Malformed> {
     if weight < 0 {
         text.push('0');
     } else {
-        text.push_str(&digit(weight).to_string());
+        push_padded(&mut text, digit(weight).into(), 1);
         for exponent in (0..weight).rev() {
-            text.push_str(&format!("{:04}", digit(exponent)));
+            push_padded(&mut text, digit(exponent).into(), WIDTH);
         }
     }
     if scale > 0 {
@@ -46,7 +47,7 @@ pub(super) fn text(bytes: &[u8]) -> Result<Option<String>, Malformed> {
         let point = text.len();
         let mut exponent = -1;
         while text.len() < point + scale {
-            text.push_str(&format!("{:04}", digit(exponent)));
+            push_padded(&mut text, digit(exponent).into(), WIDTH);
             exponent -= 1;
         }
         text.truncate(point + scale);

@@ -1,6 +1,6 @@
 //! Values in the binary forms that the server's `*_send` functions make.
 
-use connectors_sdk::{FieldName, FieldsText};
+use connectors_sdk::{FieldName, FieldsPage};
 use serde_json::json;
 use tokio_postgres::types::{Field, Kind, Type};
 
@@ -18,9 +18,10 @@ fn decoded(codec: &Codec, bytes: &str) -> Value {
 /// The value, which is written as JSON the same.
 fn value(codec: &Codec, bytes: &[u8]) -> Value {
     let value = codec.decode(bytes).unwrap();
-    let mut fields = FieldsText::default();
+    let mut page = FieldsPage::default();
+    let mut fields = page.begin();
     codec.write(bytes, fields.field(&FieldName::distinct(["v"]).unwrap()[0])).unwrap();
-    assert_eq!(String::from_utf8_lossy(fields.as_bytes()), format!("\"v\":{value}"));
+    assert_eq!(String::from_utf8_lossy(fields.finish().as_bytes()), format!("\"v\":{value}"));
     value
 }
 
