@@ -72,8 +72,9 @@ impl PostgresqlSource {
         if cursor.text("settings") != Some(&self.settings(None)) {
             return Ok(true);
         }
-        let session = self.server.connect().await?;
+        let session = self.connect().await?;
         let now = position::now(&session, self.place()).await?;
+        self.spare.leave(session);
         Ok(now.wal.as_deref() != Some(wal)
             || now.system.is_none()
             || now.system.as_deref() != cursor.text("system"))
@@ -363,7 +364,7 @@ impl PostgresqlSource {
     /// Removes slot and publication.
     pub(super) async fn remove_slot(&self) -> Result<(), SourceError> {
         let Some(names) = self.names() else { return Ok(()) };
-        let session = self.server.connect().await?;
+        let session = self.connect().await?;
         if session.version < 100_000 {
             return Ok(());
         }

@@ -4,8 +4,8 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
@@ -30,6 +30,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 const LOGIN: Duration = Duration::from_secs(30);
 /// A server that is gone without a word is noticed after about two minutes.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_mins(1), Duration::from_secs(10), 6);
+/// How long a connection that was not used for a while may take to answer.
+const ANSWER: Duration = Duration::from_secs(2);
 /// How long a query that nobody waits for is asked to stop.
 const CANCEL: Duration = Duration::from_secs(5);
 
@@ -199,6 +201,38 @@ impl Session {
                 Err(error)
             }
         }
+    }
+}
+
+/// A connection that one call leaves to the next: a job checks, asks and reads one after the other.
+#[derive(Default)]
+pub(super) struct Spare(Mutex<Option<Session>>);
+
+impl fmt::Debug for Spare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Spare")
+    }
+}
+
+impl Spare {
+    /// The spare connection if it still answers, else a new one. Errors are [`Server::connect`]'s.
+    pub(super) async fn take_or_connect(&self, server: &Server) -> Result<Session, SourceError> {
+        let spare = self.lock().take();
+        if let Some(session) = spare
+            && matches!(tokio::time::timeout(ANSWER, session.run("")).await, Ok(Ok(())))
+        {
+            return Ok(session);
+        }
+        server.connect().await
+    }
+
+    /// Leaves a connection that is in no transaction.
+    pub(super) fn leave(&self, session: Session) {
+        *self.lock() = Some(session);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Session>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -26,7 +26,7 @@ use connectors_sdk::{
 use serde_json::{Map, Value};
 
 use self::changes::Contents;
-use self::client::{Server, Session};
+use self::client::{Server, Session, Spare};
 use self::config::PostgresqlConfiguration;
 use self::read::Reader;
 use crate::shared::sql::selection::Selection;
@@ -55,6 +55,7 @@ struct PostgresqlSource {
     configuration: PostgresqlConfiguration,
     context: SourceContext,
     fields: Fields,
+    spare: Spare,
 }
 
 impl PostgresqlSource {
@@ -62,7 +63,8 @@ impl PostgresqlSource {
         let configuration = PostgresqlConfiguration::parse(configuration)?;
         let server = Server::new(&configuration)?;
         let selection = Selection::parse(&configuration.tables)?;
-        Ok(Self { server, selection, configuration, context, fields: Fields::default() })
+        let (fields, spare) = (Fields::default(), Spare::default());
+        Ok(Self { server, selection, configuration, context, fields, spare })
     }
 
     fn reader(&self, sink: &Sink) -> Arc<Reader> {
@@ -98,11 +100,15 @@ impl PostgresqlSource {
         catalog::tables(session, &self.server.place, &self.selection).await.map(Contents::Tables)
     }
 
+    async fn connect(&self) -> Result<Session, SourceError> {
+        self.spare.take_or_connect(&self.server).await
+    }
+
     /// The connection of a sync. A server that is being started is waited for.
     async fn session(&self) -> Result<Session, SourceError> {
         let mut failures = 0;
         loop {
-            match self.server.connect().await {
+            match self.connect().await {
                 Ok(session) => return Ok(session),
                 Err(error) => {
                     failures += 1;
@@ -126,8 +132,9 @@ impl PostgresqlSource {
 #[async_trait]
 impl DataSource for PostgresqlSource {
     async fn validate(&self) -> Result<(), SourceError> {
-        let session = self.server.connect().await?;
+        let session = self.connect().await?;
         let tables = catalog::tables(&session, &self.server.place, &self.selection).await?;
+        self.spare.leave(session);
         self.fields.learn(|| document::fields(&self.server.place, &tables));
         Ok(())
     }
@@ -137,7 +144,8 @@ impl DataSource for PostgresqlSource {
     }
 
     async fn ping(&self) -> Result<(), SourceError> {
-        self.server.connect().await.map(drop)
+        self.spare.leave(self.connect().await?);
+        Ok(())
     }
 
     async fn changed(&self, cursor: Option<&Value>) -> Result<bool, SourceError> {
@@ -167,7 +175,9 @@ impl DataSource for PostgresqlSource {
     }
 
     async fn validate_advanced_rules(&self, rules: &Value) -> Result<Vec<RuleViolation>, SourceError> {
-        let session = self.server.connect().await?;
-        Ok(rules::check(&session, &self.server.place, rules).await?.err().unwrap_or_default())
+        let session = self.connect().await?;
+        let violations = rules::check(&session, &self.server.place, rules).await?.err().unwrap_or_default();
+        self.spare.leave(session);
+        Ok(violations)
     }
 }

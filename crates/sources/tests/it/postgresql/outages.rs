@@ -47,6 +47,35 @@ async fn has_begun(database: &Database) {
     tokio::time::timeout(Duration::from_secs(30), begun).await.expect("a sync with a snapshot");
 }
 
+/// Checks leave their connection to the sync; it may be gone by then.
+#[tokio::test]
+#[ignore = "needs tests/backends/postgresql"]
+async fn a_connection_is_used_again_as_long_as_it_is_there() {
+    let database = Database::new("spare").await;
+    database.run("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)").await;
+    let source = database.source(&[]);
+    let connected = async || -> Vec<i32> {
+        let query =
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        database.client.query(query, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+    };
+    source.validate().await.unwrap();
+    let first = connected().await;
+    assert_eq!(first.len(), 1);
+    source.ping().await.unwrap();
+    assert_eq!(connected().await, first);
+    database.run(&format!("SELECT pg_terminate_backend({}, 5000)", first[0])).await;
+    let synced = full(source.as_ref(), None).await;
+    synced.result.as_ref().unwrap();
+    assert_eq!(synced.ids(), ["it_spare_public_t_1"]);
+    source.ping().await.unwrap();
+    let second = connected().await;
+    assert_eq!(second.len(), 1);
+    database.run(&format!("SELECT pg_terminate_backend({}, 5000)", second[0])).await;
+    source.ping().await.unwrap();
+    database.drop().await;
+}
+
 #[tokio::test]
 #[ignore = "needs tests/backends/postgresql"]
 async fn a_cut_connection_is_made_anew_and_nothing_is_lost() {
