@@ -16,7 +16,7 @@ from support.program import Connector
 
 DOCS = int(os.environ.get("DOCS", 100_000))
 ROUNDS = int(os.environ.get("DB_ROUNDS", 5))
-WARM_UPS = 3
+WARM_UPS = 8
 # A share of the rows is deleted, changed and added each.
 CHANGES = 100
 # What a document of about SIZE bytes has besides its text.

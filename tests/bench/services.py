@@ -92,6 +92,10 @@ def service_config(server, folder, connector, service_type):
 
 
 def peer_run(server, program, config, job):
-    """The peer's service, which needs the pipeline to be there."""
-    call(server.url, "PUT", "/_ingest/pipeline/search-default-ingestion", PIPELINE)
-    return service_run(server, [program, "--config-file", config, "--action", "sync_content"], job, {"ALLOW_ES_VERSION_MISMATCH": "true"})
+    """The peer's service, which needs the pipeline to be there. Nobody else shall find it: the raw loader goes through none."""
+    pipeline = "/_ingest/pipeline/search-default-ingestion"
+    call(server.url, "PUT", pipeline, PIPELINE)
+    try:
+        return service_run(server, [program, "--config-file", config, "--action", "sync_content"], job, {"ALLOW_ES_VERSION_MISMATCH": "true"})
+    finally:
+        call(server.url, "DELETE", pipeline)
