@@ -1,6 +1,7 @@
 """The benchmarks of databases: rows of about one size, on a real Elasticsearch."""
 import os
 import statistics
+import subprocess
 import sys
 
 from ftest import data
@@ -90,8 +91,12 @@ def goals_of(name):
     return goals
 
 
+def search_index(name):
+    return f"search-bench-{name}"
+
+
 def measure(name, source, server, work, ended):
-    index, folder = f"search-bench-{name}", os.path.join(work, f"bench-{name}")
+    index, folder = search_index(name), os.path.join(work, f"bench-{name}")
     os.makedirs(folder)
     connector = Connector(server.url, folder, name, index, *source.settings(), incremental=True)
     ended.callback(connector.delete)
@@ -131,6 +136,7 @@ def measure(name, source, server, work, ended):
         goals.append(("first sync / raw loader beside a raw reader, wall", ratio(firsts, loads_beside), 1.2, "<="))
     if name == "mongodb":
         goals.append(("first sync of 100,000 documents, s", first["wall"] * 100_000 / DOCS, 30.0, "<="))
+        goals.append(("first sync from an instant server / raw loader, wall", from_instant(name, source, server, bodies, folder, ended), 1.2, "<="))
     if connector.has_incremental():
         changes = source.change(CHANGES / 3 / DOCS)
         run = changed(connector.incremental(), changes)
@@ -148,6 +154,28 @@ def raw_reader(name, source, docs):
     """A command that reads all documents of a source and does nothing with them, where the source's server needs so much of the
     machine that this counts."""
     return [sys.executable, os.path.join(os.path.dirname(__file__), "raw_reader.py"), str(source.port), str(docs)] if name == "mongodb" else None
+
+
+def from_instant(name, source, server, bodies, folder, ended):
+    """The same documents from a server that needs nothing for its answers, beside the raw loader, in turn."""
+    process = subprocess.Popen([sys.executable, os.path.join(os.path.dirname(__file__), "instant.py"), str(source.port), str(DOCS)], stdout=subprocess.PIPE)
+    ended.callback(process.wait)
+    ended.callback(process.kill)
+    port = process.stdout.readline().decode().strip()
+    if not port:
+        raise SystemExit("the instant server did not start")
+    index, (plain, secret) = f"search-bench-{name}-instant", source.settings()
+    connector = Connector(server.url, folder, name, index, {**plain, "host": f"mongodb://127.0.0.1:{port}"}, secret)
+    ended.callback(connector.delete)
+    firsts, loads = [], []
+    for _ in range(ROUNDS):
+        loads.append(raw_load(server, bodies, "bench-raw", search_index(name), DOCS))
+        call(server.url, "DELETE", f"/{index}?ignore_unavailable=true")
+        wait_until_idle(server.url)
+        firsts.append(written(connector.sync(), DOCS))
+    call(server.url, "DELETE", "/bench-raw")
+    row("first, from an instant server", best(firsts), DOCS)
+    return ratio(firsts, loads)
 
 
 def beside_peer(name, source, server, folder, first, again):
