@@ -1,5 +1,5 @@
 """A server that speaks as much of MongoDB's protocol as a first sync needs, and hands out the documents of a collection that it
-read before: an answer costs it no more than to send it. What a sync from it takes is the client's.
+read before and made answers of: to answer, it sends them. So what a sync from it takes is nearly all the client's and Elasticsearch's.
 
 Usage: instant.py PORT COUNT     reads the benchmark's collection at PORT, writes the port where it answers, runs until it is killed
 Format: https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/, https://bsonspec.org/spec.html
@@ -45,11 +45,14 @@ def elements_of(raw):
 
 
 def cursor(name, batch, identity):
-    """An answer with a batch: a whole array. A cursor of the identity 0 is at its end."""
+    """An answer with a batch, a whole array, in three parts: the batch is not copied. A cursor of the identity 0 is at its end."""
     text = f"{DATABASE}.{COLLECTION}".encode() + b"\0"
-    namespace = element(2, "ns", struct.pack("<i", len(text)) + text)
-    inner = document(element(4, name, batch), element(18, "id", struct.pack("<q", identity)), namespace)
-    return document(element(3, "cursor", inner), element(1, "ok", struct.pack("<d", 1.0)))
+    behind = element(18, "id", struct.pack("<q", identity)) + element(2, "ns", struct.pack("<i", len(text)) + text) + b"\0"
+    before, end = element(4, name, b""), element(1, "ok", struct.pack("<d", 1.0)) + b"\0"
+    inner = 4 + len(before) + len(batch) + len(behind)
+    opening = element(3, "cursor", b"")
+    length = 4 + len(opening) + inner + len(end)
+    return [struct.pack("<i", length) + opening + struct.pack("<i", inner) + before, batch, behind + end]
 
 
 class Answers:
@@ -60,11 +63,12 @@ class Answers:
         self.identities, self.places = itertools.count(1), {}
 
     def to(self, command):
+        """The parts of the answer."""
         name = next(iter(command))
         if name.lower() in ("hello", "ismaster"):
-            return self.bson.encode(HELLO)
+            return [self.bson.encode(HELLO)]
         if name in ("ping", "endSessions", "killCursors"):
-            return self.bson.encode({"ok": 1.0})
+            return [self.bson.encode({"ok": 1.0})]
         if name == "listCollections":
             return cursor("firstBatch", document(element(3, "0", self.bson.encode({"name": COLLECTION, "type": "collection", "options": {}}))), 0)
         if name == "find":
@@ -91,7 +95,7 @@ class Answers:
         return cursor(name, self.batches[place], 0 if is_last else identity)
 
     def refusal(self, code, message):
-        return self.bson.encode({"ok": 0.0, "code": code, "codeName": "X", "errmsg": message})
+        return [self.bson.encode({"ok": 0.0, "code": code, "codeName": "X", "errmsg": message})]
 
 
 def server(bson, batches):
@@ -110,8 +114,10 @@ def server(bson, batches):
                 answer = answers.to(bson.decode(body[start:start + size]))
                 # OP_REPLY: flags, cursor, where it starts, and that there is one document.
                 code, lead = (OP_REPLY, bytes(16) + struct.pack("<i", 1)) if operation == OP_QUERY else (OP_MSG, bytes(5))
-                self.request.sendall(struct.pack("<iiii", 16 + len(lead) + len(answer), 0, request, code) + lead)
-                self.request.sendall(answer)
+                length = 16 + len(lead) + sum(map(len, answer))
+                answer[0] = struct.pack("<iiii", length, 0, request, code) + lead + answer[0]
+                for part in answer:
+                    self.request.sendall(part)
 
     socketserver.ThreadingTCPServer.daemon_threads = True
     return socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection)
@@ -121,12 +127,12 @@ def main():
     port, count = map(int, sys.argv[1:])
     module = pymongo()
     import bson
-    collection = module.MongoClient("127.0.0.1", port, directConnection=True)[DATABASE][COLLECTION]
     batches, found = [], 0
-    for raw in collection.find_raw_batches(batch_size=BATCH):
-        elements = list(elements_of(raw))
-        found += len(elements)
-        batches.append(document(*elements))
+    with module.MongoClient("127.0.0.1", port, directConnection=True) as client:
+        for raw in client[DATABASE][COLLECTION].find_raw_batches(batch_size=BATCH):
+            elements = list(elements_of(raw))
+            found += len(elements)
+            batches.append(document(*elements))
     if found != count:
         sys.exit(f"{found} documents instead of {count}")
     with server(bson, batches) as instant:

@@ -92,10 +92,14 @@ def service_config(server, folder, connector, service_type):
 
 
 def peer_run(server, program, config, job):
-    """The peer's service, which needs the pipeline to be there. Nobody else shall find it: the raw loader goes through none."""
-    pipeline = "/_ingest/pipeline/search-default-ingestion"
-    call(server.url, "PUT", pipeline, PIPELINE)
+    """The peer's service, which needs the pipeline to be there. One that is made for it nobody else shall find: the raw loader goes
+    through none."""
+    pipeline = f"/_ingest/pipeline/{SETTINGS['name']}"
+    is_there = SETTINGS["name"] in call(server.url, "GET", "/_ingest/pipeline")
+    if not is_there:
+        call(server.url, "PUT", pipeline, PIPELINE)
     try:
         return service_run(server, [program, "--config-file", config, "--action", "sync_content"], job, {"ALLOW_ES_VERSION_MISMATCH": "true"})
     finally:
-        call(server.url, "DELETE", pipeline)
+        if not is_there:
+            call(server.url, "DELETE", pipeline)

@@ -50,6 +50,13 @@ pub struct FieldsText {
 }
 
 impl FieldsText {
+    /// The same text in memory of its own, for one that is kept while the documents beside it are dropped: it keeps no
+    /// [page](FieldsPage) taken.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self { text: Bytes::copy_from_slice(&self.text), has_id: self.has_id }
+    }
+
     /// Whether there is a field `id`.
     pub fn has_id(&self) -> bool {
         self.has_id
@@ -85,8 +92,8 @@ impl fmt::Debug for FieldsText {
 }
 
 /// Memory that the fields of many documents are written to, one document after the other. A piece of it is given back when the last
-/// document in it is dropped: documents that are sent together share one. (Memory of its own for each document would be taken by one
-/// thread and given back by another, tens of thousands of times a second.)
+/// document in it is dropped. (Memory of its own for each document would be taken by one thread and given back by another, tens of
+/// thousands of times a second.)
 #[derive(Debug, Default)]
 pub struct FieldsPage {
     /// The document that is being written.
@@ -106,12 +113,15 @@ impl FieldsPage {
 
     /// Moves the document to the page.
     fn keep(&mut self) -> Bytes {
+        if self.scratch.len() > Self::BYTES {
+            let mut giant = std::mem::take(&mut self.scratch);
+            giant.shrink_to_fit();
+            return giant.into();
+        }
         if self.page.capacity() < self.scratch.len() {
-            self.page = BytesMut::with_capacity(self.scratch.len().max(Self::BYTES));
+            self.page = BytesMut::with_capacity(Self::BYTES);
         }
         self.page.extend_from_slice(&self.scratch);
-        // One giant does not keep its memory taken.
-        self.scratch.shrink_to(Self::BYTES);
         self.page.split().freeze()
     }
 }
@@ -224,14 +234,19 @@ mod tests {
         let write = |text: &String| {
             let mut fields = page.begin();
             fields.field(name).string(text);
-            fields.finish()
+            let fields = fields.finish();
+            // A giant takes its memory along.
+            assert!(page.scratch.capacity() <= 2 * FieldsPage::BYTES);
+            fields
         };
         let written: Vec<FieldsText> = texts.iter().map(write).collect();
         for (text, fields) in texts.iter().zip(&written) {
             assert_eq!(fields.parse().unwrap()["a"], *text);
         }
         assert_eq!(written[1].as_bytes().as_ptr(), written[0].as_bytes().as_ptr_range().end);
-        assert!(page.scratch.capacity() <= FieldsPage::BYTES);
+        let copy = written[1].detached();
+        assert_eq!(copy, written[1]);
+        assert_ne!(copy.as_bytes().as_ptr(), written[1].as_bytes().as_ptr());
         // What is not finished is not there.
         page.begin().field(name).string("lost");
         let mut fields = page.begin();

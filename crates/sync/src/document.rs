@@ -29,10 +29,11 @@ pub(crate) struct Outgoing {
     pub id: String,
     pub kind: BulkOpKind,
     pub fields: Map<String, Value>,
-    /// More fields.
+    /// Fields that are JSON already.
     pub text: FieldsText,
-    /// What is added to them, where `fields` do not have it, with this timestamp.
+    /// The engine's fields of a document that is in `text`; in `fields` they are already.
     pub added: Option<Added>,
+    /// The value of `_timestamp` for those; the moment of writing, if there is none.
     pub timestamp: Option<String>,
     pub download: Option<LazyDownload>,
     /// About how many bytes it takes without its download.
@@ -60,6 +61,9 @@ enum AddedValue<'a> {
 }
 
 impl Added {
+    /// About how many bytes they take.
+    pub(crate) const SIZE: usize = 200;
+
     /// For a document. A field `id` of the source is kept where it `owns_id_field`.
     pub(crate) fn to(
         document: &Document,
@@ -114,9 +118,9 @@ impl Added {
 /// The fields together with the content, which wins where both have a field.
 pub(crate) struct Body<'a> {
     pub fields: &'a Map<String, Value>,
-    /// More fields, of a document without content.
+    /// Fields that are JSON already, of a document without content.
     pub text: &'a FieldsText,
-    /// What is added to them, for this id and timestamp.
+    /// The engine's fields where the document is in `text`, with its id and timestamp.
     pub added: Option<(&'a Added, &'a str, Option<&'a str>)>,
     pub content: Option<&'a Content>,
 }
@@ -296,6 +300,11 @@ mod tests {
             let mut map = Document::new("t_7", fields(json!({"id": 7, "a": "x"}))).with_timestamp("t");
             complete(&mut map, Some(&pipeline), owns_id_field, hash());
             assert_eq!(map.fields["id"], id);
+            let text = String::from_utf8(out.clone()).unwrap();
+            assert!(
+                map.fields.keys().all(|name| text.matches(&format!("\"{name}\":")).count() == 1),
+                "{text}"
+            );
             assert_eq!(serde_json::from_slice::<Value>(&out).unwrap(), Value::Object(map.fields));
         }
     }

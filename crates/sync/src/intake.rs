@@ -21,6 +21,10 @@ use crate::progress::Ledger;
 /// Field of a document with the identities that may see it.
 const ACCESS_FIELD: &str = "_allow_access_control";
 
+/// After so many documents in a row that have to be written, they are taken to fill the memory that they share. One of few among many that are
+/// dropped would keep all of it taken.
+const NEIGHBOURS: usize = 32;
+
 /// What decides.
 #[derive(Debug)]
 pub(crate) struct Decisions {
@@ -58,6 +62,8 @@ pub(crate) struct Intake {
     /// The last cursor.
     pub cursor: Option<Value>,
     open_partitions: HashSet<String>,
+    /// How many documents in a row had to be written.
+    neighbours: usize,
     hasher: ContentHasher,
 }
 
@@ -75,6 +81,7 @@ impl Intake {
             deletes: Vec::new(),
             cursor: None,
             open_partitions: HashSet::new(),
+            neighbours: 0,
             hasher,
         }
     }
@@ -192,6 +199,7 @@ impl Intake {
         };
         if known == Known::Unchanged && !self.decisions.force {
             self.tally.unchanged += 1;
+            self.neighbours = 0;
             return Ok(());
         }
         match known {
@@ -202,11 +210,15 @@ impl Intake {
             Known::New => BulkOpKind::Index,
             Known::Changed | Known::Unchanged => self.decisions.known,
         });
-        let size = document.size();
+        let size = document.size() + added.as_ref().map_or(0, |_| Added::SIZE);
         let content = document.download.as_ref().filter(|download| download.is_blocking());
         let content = content.map_or(0, |download| usize::try_from(download.size()).unwrap_or(usize::MAX));
         self.pending_bytes = self.pending_bytes.saturating_add(size).saturating_add(content);
-        let Document { id, timestamp, fields, text, download } = document;
+        let Document { id, timestamp, fields, mut text, download } = document;
+        if self.neighbours < NEIGHBOURS {
+            text = text.detached();
+        }
+        self.neighbours += 1;
         let all_or_nothing = self.decisions.restricted;
         self.pending.push(Outgoing {
             id,
@@ -302,4 +314,69 @@ struct Tally {
 pub(crate) enum TakeError {
     Source(SourceError),
     Inventory(io::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use connectors_sdk::{FieldName, FieldsPage};
+
+    use super::*;
+    use crate::dead_letters::DeadLetters;
+    use crate::inventory::InventoryBuilder;
+    use crate::monitor::ErrorMonitor;
+    use crate::{ErrorLimits, Totals};
+
+    const COUNT: usize = 3 * NEIGHBOURS;
+
+    /// Documents that share a page.
+    fn documents() -> Vec<Document> {
+        let name = FieldName::distinct(["n"]).unwrap();
+        let mut page = FieldsPage::default();
+        let document = |number: usize| {
+            let mut fields = page.begin();
+            fields.field(&name[0]).integer(i64::try_from(number).unwrap());
+            Document::written(number.to_string(), fields.finish())
+        };
+        (0..COUNT).map(document).collect()
+    }
+
+    /// For each document that has to be written: its number, and whether it is still where the source wrote it.
+    fn taken(unchanged: impl Fn(usize) -> bool) -> Vec<(usize, bool)> {
+        let (documents, folder) = (documents(), tempfile::tempdir().unwrap());
+        let mut hasher = ContentHasher::new(None);
+        let mut inventory = InventoryBuilder::new(1 << 20, folder.path().to_owned());
+        for (_, document) in documents.iter().enumerate().filter(|(number, _)| unchanged(*number)) {
+            let hash = hasher.of(document).unwrap();
+            inventory.add(&document.id, Some(hash.as_str())).unwrap();
+        }
+        let decisions = Decisions {
+            rules: BasicRules::default(),
+            pipeline: None,
+            force: false,
+            restricted: false,
+            known: BulkOpKind::Index,
+            hashes: true,
+            owns_id_field: false,
+        };
+        let places: Vec<_> = documents.iter().map(|document| document.text.as_bytes().as_ptr()).collect();
+        let (dead_letters, _) = DeadLetters::open(0, None);
+        let ledger = Ledger::new(ErrorMonitor::new(ErrorLimits::default()), dead_letters, Totals::default());
+        let mut intake = Intake::new(decisions, Some(inventory.finish().unwrap()), Arc::new(ledger));
+        for document in documents {
+            intake.take(Message::Document(document)).unwrap();
+        }
+        let written = |document: Outgoing| {
+            let number: usize = document.id.parse().unwrap();
+            (number, document.text.as_bytes().as_ptr() == places[number])
+        };
+        intake.batch().into_iter().map(written).collect()
+    }
+
+    #[test]
+    fn few_documents_that_changed_do_not_keep_the_memory_of_all_others() {
+        let expected: Vec<_> = (0..COUNT).step_by(10).map(|number| (number, false)).collect();
+        assert_eq!(taken(|number| number % 10 != 0), expected);
+        let all: Vec<_> = (0..COUNT).map(|number| (number, number >= NEIGHBOURS)).collect();
+        assert_eq!(taken(|_| false), all);
+    }
 }

@@ -90,6 +90,22 @@ async fn the_field_id_is_the_sources_only_if_it_owns_it() {
 }
 
 #[tokio::test]
+async fn timestamps_are_the_sources_and_other_fields_may_be_a_map() {
+    let fake = Fake::start().await;
+    let mut both = written("a", &[("n", json!(1))]).with_timestamp("2026-01-02T03:04:05Z");
+    both.fields.insert("id".to_owned(), json!(7));
+    both.fields.insert("m".to_owned(), json!([2]));
+    let alone = written("b", &[("n", json!(1))]).with_timestamp("2026-01-02T03:04:06Z");
+    let documents = Listed::documents([both, alone]);
+    completed(&fake, documents).await;
+    let expected = json!({"id": "a", "n": 1, "m": [2], "_timestamp": "2026-01-02T03:04:05Z"});
+    for (field, value) in expected.as_object().unwrap() {
+        assert_eq!(fake.document("docs", "a")[field], *value);
+    }
+    assert_eq!(fake.document("docs", "b")["_timestamp"], "2026-01-02T03:04:06Z");
+}
+
+#[tokio::test]
 async fn a_part_of_a_document_is_merged() {
     let fake = Fake::start().await;
     fake.put("docs", "a", json!({"id": "a", "kept": 1, "_content_hash": "h"}));

@@ -118,14 +118,15 @@ fn push_time(text: &mut String, micros: i64) {
 /// The date of the proleptic Gregorian calendar, and ` BC` for a year before the first. (Howard Hinnant, `civil_from_days`.)
 fn civil(days_since_2000: i64) -> (String, &'static str) {
     let shifted = days_since_2000 + EPOCH + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let cycle = shifted.div_euclid(146_097);
+    let day_of_cycle = shifted.rem_euclid(146_097);
+    let year_of_cycle =
+        (day_of_cycle - day_of_cycle / 1460 + day_of_cycle / 36_524 - day_of_cycle / 146_096) / 365;
+    let day_of_year = day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let year = year_of_cycle + cycle * 400 + i64::from(month <= 2);
     let (year, era) = if year < 1 { (1 - year, " BC") } else { (year, "") };
     let mut text = String::with_capacity(32);
     // ISO 8601 wants a sign where a year has more than four digits.

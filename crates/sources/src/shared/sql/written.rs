@@ -27,7 +27,7 @@ impl Written {
         for (name, (_, value)) in names.split_off(columns).iter().zip(fixed) {
             text.field(name).value(value);
         }
-        Some(Self { names, fixed: text.finish() })
+        Some(Self { names, fixed: text.finish().detached() })
     }
 
     /// The fields of a row. `write` is called once for each column, in order.

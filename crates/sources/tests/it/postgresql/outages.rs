@@ -51,28 +51,38 @@ async fn has_begun(database: &Database) {
 #[tokio::test]
 #[ignore = "needs tests/backends/postgresql"]
 async fn a_connection_is_used_again_as_long_as_it_is_there() {
-    let database = Database::new("spare").await;
-    database.run("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)").await;
-    let source = database.source(&[]);
-    let connected = async || -> Vec<i32> {
-        let query =
-            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
-        database.client.query(query, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+    let database = with_rows("spare").await;
+    let of_source = async |state: &str| -> Vec<i32> {
+        let query = "SELECT pid FROM pg_stat_activity \
+             WHERE datname = current_database() AND application_name = 'connectors' AND state = $1";
+        database.client.query(query, &[&state]).await.unwrap().iter().map(|row| row.get(0)).collect()
     };
+    let source = database.source(&[]);
     source.validate().await.unwrap();
-    let first = connected().await;
-    assert_eq!(first.len(), 1);
+    let spare = of_source("idle").await;
+    assert_eq!(spare.len(), 1);
     source.ping().await.unwrap();
-    assert_eq!(connected().await, first);
-    database.run(&format!("SELECT pg_terminate_backend({}, 5000)", first[0])).await;
+    source.validate_advanced_rules(&json!([])).await.unwrap();
+    assert_eq!(of_source("idle").await, spare);
+    let sync = collect(async |sink| source.documents(None, sink).await, Duration::from_millis(10));
+    let holds_the_snapshot = async {
+        has_begun(&database).await;
+        assert!(of_source("idle in transaction").await.contains(&spare[0]));
+    };
+    let (synced, ()) = tokio::join!(sync, holds_the_snapshot);
+    synced.result.unwrap();
+    assert_eq!(synced.documents.len(), ROWS);
+
+    let source = database.source(&[]);
+    source.ping().await.unwrap();
+    let end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity \
+         WHERE datname = current_database() AND application_name = 'connectors'";
+    database.run(end).await;
+    source.ping().await.unwrap();
+    database.run(end).await;
     let synced = full(source.as_ref(), None).await;
-    synced.result.as_ref().unwrap();
-    assert_eq!(synced.ids(), ["it_spare_public_t_1"]);
-    source.ping().await.unwrap();
-    let second = connected().await;
-    assert_eq!(second.len(), 1);
-    database.run(&format!("SELECT pg_terminate_backend({}, 5000)", second[0])).await;
-    source.ping().await.unwrap();
+    synced.result.unwrap();
+    assert_eq!(synced.documents.len(), ROWS);
     database.drop().await;
 }
 
