@@ -95,7 +95,7 @@ def peer_run(server, program, config, job):
     """The peer's service, which needs the pipeline to be there. One that is made for it nobody else shall find: the raw loader goes
     through none."""
     pipeline = f"/_ingest/pipeline/{SETTINGS['name']}"
-    is_there = SETTINGS["name"] in call(server.url, "GET", "/_ingest/pipeline")
+    is_there = call(server.url, "GET", pipeline) is not None
     if not is_there:
         call(server.url, "PUT", pipeline, PIPELINE)
     try:
