@@ -91,12 +91,8 @@ def goals_of(name):
     return goals
 
 
-def search_index(name):
-    return f"search-bench-{name}"
-
-
 def measure(name, source, server, work, ended):
-    index, folder = search_index(name), os.path.join(work, f"bench-{name}")
+    index, folder = f"search-bench-{name}", os.path.join(work, f"bench-{name}")
     os.makedirs(folder)
     connector = Connector(server.url, folder, name, index, *source.settings(), incremental=True)
     ended.callback(connector.delete)
@@ -136,7 +132,7 @@ def measure(name, source, server, work, ended):
         goals.append(("first sync / raw loader beside a raw reader, wall", ratio("first sync / raw beside a reader", firsts, loads_beside), 1.2, "<="))
     if name == "mongodb":
         goals.append(("first sync of 100,000 documents, s", first["wall"] * 100_000 / DOCS, 30.0, "<="))
-        goals.append(("first sync from an instant server / raw loader, wall", from_instant(name, source, server, bodies, folder, ended), 1.2, "<="))
+        goals.append(("first sync from an instant server / raw loader, wall", from_instant(name, source, server, bodies, index, folder, ended), 1.2, "<="))
     if connector.has_incremental():
         changes = source.change(CHANGES / 3 / DOCS)
         run = changed(connector.incremental(), changes)
@@ -156,20 +152,21 @@ def raw_reader(name, source, docs):
     return [sys.executable, os.path.join(os.path.dirname(__file__), "raw_reader.py"), str(source.port), str(docs)] if name == "mongodb" else None
 
 
-def from_instant(name, source, server, bodies, folder, ended):
-    """The same documents from a server that needs next to nothing for its answers, beside the raw loader, in turn."""
+def from_instant(name, source, server, bodies, like, folder, ended):
+    """The same documents from a server that needs next to nothing for its answers, beside the raw loader, in turn. `like`: the index that
+    the bodies are from."""
     command = [sys.executable, os.path.join(os.path.dirname(__file__), "instant.py"), str(source.port), str(DOCS)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             port = process.stdout.readline().decode().strip()
             if not port:
                 raise SystemExit("the instant server did not start")
-            index, (plain, secret) = f"search-bench-{name}-instant", source.settings()
+            index, (plain, secret) = f"{like}-instant", source.settings()
             connector = Connector(server.url, folder, name, index, {**plain, "host": f"mongodb://127.0.0.1:{port}"}, secret)
             ended.callback(connector.delete)
             firsts, loads = [], []
             for _ in range(ROUNDS):
-                loads.append(raw_load(server, bodies, "bench-raw", search_index(name), DOCS))
+                loads.append(raw_load(server, bodies, "bench-raw", like, DOCS))
                 call(server.url, "DELETE", f"/{index}?ignore_unavailable=true")
                 wait_until_idle(server.url)
                 before = cpu_of(process.pid)

@@ -12,10 +12,8 @@ import sys
 
 sys.path[:0] = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
 from ftest.sources.mongodb import COLLECTION, DATABASE  # noqa: E402
-from support.backend import pymongo  # noqa: E402
+from raw_reader import batches as raw_batches  # noqa: E402
 
-# As the source asks for them.
-BATCH = 2000
 OP_REPLY, OP_QUERY, OP_MSG = 1, 2004, 2013
 # MongoDB's numbers of errors.
 NO_CHANGE_STREAMS, NO_SUCH_COMMAND, NO_SUCH_CURSOR = 40573, 59, 43
@@ -125,16 +123,15 @@ def server(bson, batches):
 
 def main():
     port, count = map(int, sys.argv[1:])
-    module = pymongo()
-    import bson
     batches, found = [], 0
-    with module.MongoClient("127.0.0.1", port, directConnection=True) as client:
-        for raw in client[DATABASE][COLLECTION].find_raw_batches(batch_size=BATCH):
-            elements = list(elements_of(raw))
-            found += len(elements)
-            batches.append(document(*elements))
+    for raw in raw_batches(port):
+        elements = list(elements_of(raw))
+        found += len(elements)
+        batches.append(document(*elements))
     if found != count:
         sys.exit(f"{found} documents instead of {count}")
+    # It comes with the driver, which the reading found.
+    import bson
     with server(bson, batches) as instant:
         print(instant.server_address[1], flush=True)
         instant.serve_forever()

@@ -13,14 +13,24 @@ from support.backend import pymongo  # noqa: E402
 # As the source asks for them.
 BATCH = 2000
 
-port, count = map(int, sys.argv[1:])
-module = pymongo()
-collection = module.MongoClient("127.0.0.1", port, directConnection=True)[DATABASE][COLLECTION]
-size = 0
-for batch in collection.find_raw_batches(batch_size=BATCH):
-    if not size:
-        print("first", flush=True)
-    size += len(batch)
-# Twenty bytes is the least a document has with an id: an answer that is cut short would be seen.
-if size < 20 * count:
-    sys.exit(f"{size} bytes read for {count} documents")
+
+def batches(port):
+    """The documents of the collection as they come: each batch is the bytes of documents that follow each other."""
+    with pymongo().MongoClient("127.0.0.1", port, directConnection=True) as client:
+        yield from client[DATABASE][COLLECTION].find_raw_batches(batch_size=BATCH)
+
+
+def main():
+    port, count = map(int, sys.argv[1:])
+    size = 0
+    for batch in batches(port):
+        if not size:
+            print("first", flush=True)
+        size += len(batch)
+    # Twenty bytes is the least a document has with an id: an answer that is cut short would be seen.
+    if size < 20 * count:
+        sys.exit(f"{size} bytes read for {count} documents")
+
+
+if __name__ == "__main__":
+    main()

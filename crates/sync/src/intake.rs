@@ -21,8 +21,8 @@ use crate::progress::Ledger;
 /// Field of a document with the identities that may see it.
 const ACCESS_FIELD: &str = "_allow_access_control";
 
-/// After so many documents in a row that have to be written, they are taken to fill the memory that they share. One of few among many that are
-/// dropped would keep all of it taken.
+/// After so many documents in a row that have to be written, they are taken to fill the memory that they share. One of few among
+/// many that are dropped would keep all of it taken.
 const NEIGHBOURS: usize = 32;
 
 /// What decides.
@@ -167,13 +167,14 @@ impl Intake {
             return Ok(());
         }
         let Decisions { pipeline, owns_id_field, .. } = &self.decisions;
-        let mut added = Some(Added::to(&document, pipeline.as_ref(), *owns_id_field, hash));
-        if document.text.is_empty()
-            && let Some(added) = added.take()
-        {
+        let added = Added::to(&document, pipeline.as_ref(), *owns_id_field, hash);
+        let added = if document.text.is_empty() {
             // Rules see these fields, too.
             added.insert(&mut document);
-        }
+            None
+        } else {
+            Some(added)
+        };
         if operation.is_some() {
             document.fields.insert(CONTENT_HASH.to_owned(), Value::Null);
         }

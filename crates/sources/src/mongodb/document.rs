@@ -76,8 +76,8 @@ impl Names {
     }
 }
 
-/// The document, written to the page if it can be. One that has no JSON form is sent without fields and with a download that fails, so that it is recorded with
-/// the reason and not written.
+/// The document, written to the page if it can be. One that has no JSON form is sent without fields and with a download that
+/// fails, so that it is recorded with the reason and not written.
 pub(super) fn from_bson(
     raw: &RawDocument,
     decoder: Decoder,

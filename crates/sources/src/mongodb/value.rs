@@ -14,6 +14,8 @@ use mongodb::bson::{
 };
 use serde_json::{Map, Number, Value, json};
 
+use crate::shared::digits::{push_clock, push_date};
+
 /// The server takes no document nested deeper than this; a broken one must not exhaust the stack.
 const MAX_DEPTH: usize = 200;
 
@@ -73,20 +75,18 @@ pub(super) fn date_text(milliseconds: i64) -> Option<String> {
     if time.year() < 1 {
         return None;
     }
+    // From the year 1 on nothing is negative.
+    let number = |part: i32| u64::from(part.unsigned_abs());
     let mut text = String::with_capacity(26);
-    let mut put = |number: i32, width: usize, before: &str| {
-        text.push_str(before);
-        text.push_str(&format!("{number:0width$}"));
-    };
-    put(time.year().into(), 4, "");
-    put(time.month().into(), 2, "-");
-    put(time.day().into(), 2, "-");
-    put(time.hour().into(), 2, "T");
-    put(time.minute().into(), 2, ":");
-    put(time.second().into(), 2, ":");
-    if time.subsec_nanosecond() != 0 {
-        put(time.subsec_nanosecond() / 1000, 6, ".");
-    }
+    push_date(&mut text, number(time.year().into()), number(time.month().into()), number(time.day().into()));
+    text.push('T');
+    push_clock(
+        &mut text,
+        number(time.hour().into()),
+        number(time.minute().into()),
+        number(time.second().into()),
+        number(time.subsec_nanosecond() / 1000),
+    );
     Some(text)
 }
 

@@ -10,8 +10,8 @@ use mysql_async::{Column, Value};
 use serde_json::{Number, Value as Json};
 
 use super::geometry;
+use crate::shared::digits::{push_clock, push_date};
 use crate::shared::sql::decimal;
-use crate::shared::sql::digits::{push_clock, push_padded};
 use crate::shared::sql::id::KeyPart;
 
 /// Number of the character set "binary": such a text is bytes.
@@ -167,11 +167,7 @@ fn is_date(year: u16, month: u8, day: u8) -> bool {
 
 fn date(year: u16, month: u8, day: u8) -> String {
     let mut text = String::with_capacity(27);
-    push_padded(&mut text, year.into(), 4);
-    for part in [month, day] {
-        text.push('-');
-        push_padded(&mut text, part.into(), 2);
-    }
+    push_date(&mut text, year.into(), month.into(), day.into());
     text
 }
 

@@ -4,5 +4,7 @@
 pub(crate) mod authorities;
 #[cfg(any(feature = "mongodb", feature = "mysql", feature = "postgresql"))]
 pub(crate) mod batch;
+#[cfg(any(feature = "mongodb", feature = "mysql", feature = "postgresql"))]
+pub(crate) mod digits;
 #[cfg(any(feature = "mysql", feature = "postgresql"))]
 pub(crate) mod sql;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Malformed, fixed, split};
-use crate::shared::sql::digits::{push_clock, push_padded};
+use crate::shared::digits::{push_clock, push_date};
 
 /// Days from 1970-01-01 to 2000-01-01, from which PostgreSQL counts.
 const EPOCH: i64 = 10_957;
@@ -133,10 +133,6 @@ fn civil(days_since_2000: i64) -> (String, &'static str) {
     if year > 9999 && era.is_empty() {
         text.push('+');
     }
-    push_padded(&mut text, year.unsigned_abs(), 4);
-    for part in [month, day] {
-        text.push('-');
-        push_padded(&mut text, part.unsigned_abs(), 2);
-    }
+    push_date(&mut text, year.unsigned_abs(), month.unsigned_abs(), day.unsigned_abs());
     (text, era)
 }

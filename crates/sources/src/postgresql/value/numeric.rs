@@ -1,7 +1,7 @@
 //! `numeric`: digits to the base 10000, as `numeric_send` writes them.
 
 use super::{Malformed, fixed, split};
-use crate::shared::sql::digits::push_padded;
+use crate::shared::digits::push_padded;
 
 /// Decimal digits of one digit of the wire.
 const WIDTH: usize = 4;

@@ -2,7 +2,6 @@
 //! and the advanced sync rules. Text of SQL is made here of quoted names and placeholders only; values are always bound.
 
 pub(crate) mod decimal;
-pub(crate) mod digits;
 pub(crate) mod id;
 pub(crate) mod keyset;
 pub(crate) mod ranges;

@@ -17,6 +17,15 @@ pub(crate) fn push_padded(text: &mut String, number: u64, width: usize) {
     text.push_str(str::from_utf8(&digits[first..]).unwrap_or_default());
 }
 
+/// Adds `yyyy-mm-dd`.
+pub(crate) fn push_date(text: &mut String, year: u64, month: u64, day: u64) {
+    push_padded(text, year, 4);
+    for part in [month, day] {
+        text.push('-');
+        push_padded(text, part, 2);
+    }
+}
+
 /// Adds `hh:mm:ss`, and six more digits if there are microseconds.
 pub(crate) fn push_clock(text: &mut String, hours: u64, minutes: u64, seconds: u64, micros: u64) {
     for (separator, number) in [("", hours), (":", minutes), (":", seconds)] {
@@ -41,6 +50,15 @@ mod tests {
             let mut text = "x".to_owned();
             push_padded(&mut text, number, width);
             assert_eq!(text, format!("x{number:0width$}"));
+        }
+    }
+
+    #[test]
+    fn dates_have_at_least_four_digits_of_a_year() {
+        for (year, expected) in [(7, "0007-02-03"), (12026, "12026-02-03")] {
+            let mut text = String::new();
+            push_date(&mut text, year, 2, 3);
+            assert_eq!(text, expected);
         }
     }
 
