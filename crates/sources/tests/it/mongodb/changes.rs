@@ -8,9 +8,22 @@ use mongodb::bson::{Bson, doc};
 use serde_json::{Value, json};
 
 use super::fixture::{Shop, server};
-use super::{Received, list, receive, source, source_with};
+use super::{Received, receive, source, source_with};
 
-async fn changes(source: &dyn DataSource, cursor: &Value, rules: Option<Value>) -> Received {
+// Each of the three waits first until the server shows all that was written.
+
+async fn list(shop: &Shop, source: &dyn DataSource, rules: Option<Value>) -> Received {
+    shop.settle().await;
+    super::list(source, rules).await
+}
+
+async fn changed(shop: &Shop, source: &dyn DataSource, cursor: &Value) -> bool {
+    shop.settle().await;
+    source.changed(Some(cursor)).await.unwrap()
+}
+
+async fn changes(shop: &Shop, source: &dyn DataSource, cursor: &Value, rules: Option<Value>) -> Received {
+    shop.settle().await;
     let (received, result) =
         receive(async |sink| source.changes(Some(cursor), rules.as_ref(), sink).await).await;
     result.unwrap();
@@ -24,28 +37,29 @@ async fn an_unchanged_collection_is_skipped() {
     shop.fill(10).await;
     let first = source(&shop);
     assert!(first.changed(None).await.unwrap());
-    let cursor = list(first.as_ref(), None).await.cursor.unwrap();
+    let cursor = list(&shop, first.as_ref(), None).await.cursor.unwrap();
     // Another process, later: nothing but the cursor is left.
     let later = source(&shop);
+    shop.settle().await;
     let began = Instant::now();
     assert!(!later.changed(Some(&cursor)).await.unwrap());
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     // Other collections do not matter.
     shop.database.collection("other").insert_one(doc! {"x": 1}).await.unwrap();
-    assert!(!later.changed(Some(&cursor)).await.unwrap());
+    assert!(!changed(&shop, later.as_ref(), &cursor).await);
     shop.orders().update_one(doc! {"_id": 3}, doc! {"$set": {"n": -1}}).await.unwrap();
-    assert!(later.changed(Some(&cursor)).await.unwrap());
-    assert!(later.changed(Some(&cursor)).await.unwrap(), "a second look finds the same");
+    assert!(changed(&shop, later.as_ref(), &cursor).await);
+    assert!(changed(&shop, later.as_ref(), &cursor).await, "a second look finds the same");
 
     for step in ["insert", "delete", "drop"] {
-        let cursor = list(later.as_ref(), None).await.cursor.unwrap();
-        assert!(!later.changed(Some(&cursor)).await.unwrap(), "before {step}");
+        let cursor = list(&shop, later.as_ref(), None).await.cursor.unwrap();
+        assert!(!changed(&shop, later.as_ref(), &cursor).await, "before {step}");
         match step {
             "insert" => drop(shop.orders().insert_one(doc! {"_id": 100}).await.unwrap()),
             "delete" => drop(shop.orders().delete_one(doc! {"_id": 100}).await.unwrap()),
             _ => shop.orders().drop().await.unwrap(),
         }
-        assert!(later.changed(Some(&cursor)).await.unwrap(), "after {step}");
+        assert!(changed(&shop, later.as_ref(), &cursor).await, "after {step}");
     }
     shop.close().await;
 }
@@ -69,8 +83,8 @@ async fn what_happens_during_a_listing_is_a_change() {
     let cursor = received.cursor.unwrap();
     // Whether the listing had it or not: if not, the next sync must.
     let known = received.documents.contains_key("late");
-    assert!(known || source.changed(Some(&cursor)).await.unwrap());
-    assert!(known || changes(source.as_ref(), &cursor, None).await.documents.contains_key("late"));
+    assert!(known || changed(&shop, source.as_ref(), &cursor).await);
+    assert!(known || changes(&shop, source.as_ref(), &cursor, None).await.documents.contains_key("late"));
     shop.close().await;
 }
 
@@ -80,7 +94,7 @@ async fn cursors_of_other_times_and_configurations_are_not_trusted() {
     let shop = Shop::open().await;
     shop.fill(10).await;
     let source = source(&shop);
-    let cursor = list(source.as_ref(), None).await.cursor.unwrap();
+    let cursor = list(&shop, source.as_ref(), None).await.cursor.unwrap();
     let mut lost = cursor.clone();
     lost["resume_token"] = json!(r#"{"_data":"8200000001000000012B0229296E04"}"#);
     let mut broken = cursor.clone();
@@ -88,7 +102,7 @@ async fn cursors_of_other_times_and_configurations_are_not_trusted() {
     let mut other = cursor.clone();
     other["configuration"] = json!("other");
     for cursor in [&lost, &broken, &other, &json!({})] {
-        assert!(source.changed(Some(cursor)).await.unwrap(), "{cursor}");
+        assert!(changed(&shop, source.as_ref(), cursor).await, "{cursor}");
         let (received, result) = receive(async |sink| source.changes(Some(cursor), None, sink).await).await;
         let error = result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Incomplete, "{error}");
@@ -106,24 +120,24 @@ async fn what_does_not_follow_the_collection_is_always_read() {
     let shop = Shop::open().await;
     shop.fill(10).await;
     let source = source(&shop);
-    let before = list(source.as_ref(), None).await.cursor.unwrap();
-    assert!(!source.changed(Some(&before)).await.unwrap());
+    let before = list(&shop, source.as_ref(), None).await.cursor.unwrap();
+    assert!(!changed(&shop, source.as_ref(), &before).await);
     let lookup = json!({"aggregate": {"pipeline": [
         {"$lookup": {"from": "customers", "localField": "n", "foreignField": "_id", "as": "customer"}},
     ]}});
-    let received = list(source.as_ref(), Some(lookup)).await;
+    let received = list(&shop, source.as_ref(), Some(lookup)).await;
     assert_eq!(received.documents.len(), 10);
-    assert!(source.changed(received.cursor.as_ref()).await.unwrap());
+    assert!(changed(&shop, source.as_ref(), received.cursor.as_ref().unwrap()).await);
 
     let view = doc! {"create": "cheap", "viewOn": "orders", "pipeline": [{"$match": {"n": {"$lt": 5}}}]};
     shop.database.run_command(view).await.unwrap();
     let values = json!({"host": server(), "database": shop.name(), "collection": "cheap"});
     let view = source_with(values, SourceContext::default());
     view.validate().await.unwrap();
-    let received = list(view.as_ref(), None).await;
+    let received = list(&shop, view.as_ref(), None).await;
     assert_eq!(received.documents.len(), 5);
-    assert!(view.changed(received.cursor.as_ref()).await.unwrap());
-    let received = changes(view.as_ref(), &received.cursor.unwrap(), None).await;
+    assert!(changed(&shop, view.as_ref(), received.cursor.as_ref().unwrap()).await);
+    let received = changes(&shop, view.as_ref(), &received.cursor.unwrap(), None).await;
     assert_eq!(received.documents.len(), 5, "an incremental sync of a view sends all of it");
     shop.close().await;
 }
@@ -135,6 +149,7 @@ async fn incremental_syncs_send_what_changed() {
     shop.fill(20).await;
     let source = source(&shop);
     // Without a cursor there is all to send.
+    shop.settle().await;
     let (received, result) = receive(async |sink| source.changes(None, None, sink).await).await;
     result.unwrap();
     assert_eq!(received.documents.len(), 20);
@@ -149,7 +164,7 @@ async fn incremental_syncs_send_what_changed() {
     orders.delete_one(doc! {"_id": "gone"}).await.unwrap();
     orders.delete_one(doc! {"_id": 4}).await.unwrap();
     orders.insert_one(doc! {"_id": 4, "n": "again"}).await.unwrap();
-    let received = changes(source.as_ref(), &cursor, None).await;
+    let received = changes(&shop, source.as_ref(), &cursor, None).await;
     assert_eq!(
         Value::from_iter(received.documents),
         json!({"new": {"id": 5}, "1": {"n": "updated", "name": "order 1"}, "2": {"x": "replaced"}, "4": {"n": "again"}})
@@ -160,11 +175,11 @@ async fn incremental_syncs_send_what_changed() {
     );
 
     let next = received.cursor.unwrap();
-    assert!(!source.changed(Some(&next)).await.unwrap());
-    let received = changes(source.as_ref(), &next, None).await;
+    assert!(!changed(&shop, source.as_ref(), &next).await);
+    let received = changes(&shop, source.as_ref(), &next, None).await;
     assert!(received.documents.is_empty() && received.deleted.is_empty() && received.cursor.is_some());
     // The old cursor gives the same again: a job that failed after it lost nothing.
-    assert_eq!(changes(source.as_ref(), &cursor, None).await.documents.len(), 4);
+    assert_eq!(changes(&shop, source.as_ref(), &cursor, None).await.documents.len(), 4);
     shop.close().await;
 }
 
@@ -174,13 +189,13 @@ async fn many_changes_are_read_in_parts() {
     let shop = Shop::open().await;
     shop.fill(1).await;
     let source = source(&shop);
-    let cursor = list(source.as_ref(), None).await.cursor.unwrap();
+    let cursor = list(&shop, source.as_ref(), None).await.cursor.unwrap();
     shop.orders().insert_many((1..1700).map(|index| doc! {"_id": index})).await.unwrap();
     shop.orders().delete_many(doc! {"_id": {"$gte": 1600}}).await.unwrap();
-    let received = changes(source.as_ref(), &cursor, None).await;
+    let received = changes(&shop, source.as_ref(), &cursor, None).await;
     assert_eq!(received.documents.len(), 1599);
     assert_eq!(received.deleted.iter().collect::<BTreeSet<_>>().len(), 100);
-    assert!(!source.changed(received.cursor.as_ref()).await.unwrap());
+    assert!(!changed(&shop, source.as_ref(), received.cursor.as_ref().unwrap()).await);
     shop.close().await;
 }
 
@@ -190,7 +205,7 @@ async fn a_busy_collection_does_not_hold_an_incremental_sync() {
     let shop = Shop::open().await;
     shop.fill(10).await;
     let source = source(&shop);
-    let cursor = list(source.as_ref(), None).await.cursor.unwrap();
+    let cursor = list(&shop, source.as_ref(), None).await.cursor.unwrap();
     let orders = shop.orders();
     let writer = tokio::spawn(async move {
         for index in 0.. {
@@ -198,7 +213,8 @@ async fn a_busy_collection_does_not_hold_an_incremental_sync() {
         }
     });
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let ended = tokio::time::timeout(Duration::from_secs(30), changes(source.as_ref(), &cursor, None)).await;
+    let ended =
+        tokio::time::timeout(Duration::from_secs(30), changes(&shop, source.as_ref(), &cursor, None)).await;
     writer.abort();
     assert!(ended.expect("it goes on").cursor.is_some());
     shop.close().await;
@@ -211,14 +227,14 @@ async fn rules_hold_for_changes_too() {
     shop.fill(20).await;
     let source = source(&shop);
     let rules = json!({"find": {"filter": {"n": {"$lt": 10}}, "projection": ["n"]}});
-    let received = list(source.as_ref(), Some(rules.clone())).await;
+    let received = list(&shop, source.as_ref(), Some(rules.clone())).await;
     assert_eq!(received.documents.len(), 10);
     let cursor = received.cursor.unwrap();
     let orders = shop.orders();
     for (id, n) in [(1, 9), (2, 50), (15, 3), (16, 60)] {
         orders.update_one(doc! {"_id": id}, doc! {"$set": {"n": n}}).await.unwrap();
     }
-    let received = changes(source.as_ref(), &cursor, Some(rules)).await;
+    let received = changes(&shop, source.as_ref(), &cursor, Some(rules)).await;
     assert_eq!(Value::from_iter(received.documents), json!({"1": {"n": 9}, "15": {"n": 3}}));
     assert_eq!(received.deleted, ["16", "2"]);
     for refused in [json!({"find": {"limit": 3}}), json!({"aggregate": {"pipeline": [{"$match": {}}]}})] {
@@ -238,7 +254,7 @@ async fn a_dropped_or_renamed_collection_asks_for_a_full_sync() {
         let shop = Shop::open().await;
         shop.fill(5).await;
         let source = source(&shop);
-        let cursor = list(source.as_ref(), None).await.cursor.unwrap();
+        let cursor = list(&shop, source.as_ref(), None).await.cursor.unwrap();
         if rename {
             let admin = shop.client.database("admin");
             let (from, to) = (format!("{}.orders", shop.name()), format!("{}.moved", shop.name()));
@@ -247,16 +263,17 @@ async fn a_dropped_or_renamed_collection_asks_for_a_full_sync() {
             shop.orders().drop().await.unwrap();
         }
         shop.orders().insert_one(doc! {"_id": Bson::from("anew")}).await.unwrap();
+        shop.settle().await;
         let (received, result) = receive(async |sink| source.changes(Some(&cursor), None, sink).await).await;
         let error = result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Incomplete, "{error}");
         assert!(error.to_string().contains("Run a full content sync"), "{error}");
         assert!(received.cursor.is_none());
         // Which then works, and the next incremental sync goes on from there.
-        assert!(source.changed(Some(&cursor)).await.unwrap());
-        let received = list(source.as_ref(), None).await;
+        assert!(changed(&shop, source.as_ref(), &cursor).await);
+        let received = list(&shop, source.as_ref(), None).await;
         assert_eq!(received.documents.keys().collect::<Vec<_>>(), ["anew"]);
-        assert!(changes(source.as_ref(), &received.cursor.unwrap(), None).await.documents.is_empty());
+        assert!(changes(&shop, source.as_ref(), &received.cursor.unwrap(), None).await.documents.is_empty());
         shop.close().await;
     }
 }

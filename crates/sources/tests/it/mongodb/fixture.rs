@@ -1,7 +1,9 @@
 //! A collection for the suite, and what the tests need of a server.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use futures_util::StreamExt;
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Collection, Database};
 
@@ -41,6 +43,16 @@ impl Shop {
         let documents =
             (0..count).map(|index| doc! {"_id": index, "n": index, "name": format!("order {index}")});
         self.orders().insert_many(documents).await.unwrap();
+    }
+
+    /// Waits until the server's change streams show everything written so far. SecantusDB shows writes in the order in which
+    /// they began: one of another test that takes long hides those that ended meanwhile, and new streams start before them.
+    pub(super) async fn settle(&self) {
+        let marks = self.database.collection::<Document>("marks");
+        let mut events = marks.watch().await.unwrap();
+        marks.insert_one(doc! {}).await.unwrap();
+        let event = tokio::time::timeout(Duration::from_secs(30), events.next()).await;
+        event.expect("the change stream shows the mark").unwrap().unwrap();
     }
 
     pub(super) async fn close(self) {
