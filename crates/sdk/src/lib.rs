@@ -24,4 +24,4 @@ pub use error::{ErrorKind, Retry, SourceError};
 pub use fields::{FieldName, FieldValue, FieldsPage, FieldsText, FieldsWriter};
 pub use registry::{Capabilities, Registry, SourceDescriptor};
 pub use sink::{Envelope, Gauge, Inbox, Message, Sink, SinkLimits, channel};
-pub use source::{BoxFuture, DataSource, RuleViolation};
+pub use source::{BoxFuture, Changed, DataSource, RuleViolation};

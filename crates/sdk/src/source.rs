@@ -17,6 +17,23 @@ pub struct RuleViolation {
     pub message: String,
 }
 
+/// What a source knows of the time since the last sync.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Changed {
+    /// Something may have changed; also when in doubt.
+    Perhaps,
+    /// Nothing did. With a cursor the next sync looks from there, without one from where this one did: a third party that
+    /// keeps its history for a limited time forgets what an old cursor means.
+    Nothing(Option<Value>),
+}
+
+impl Changed {
+    /// Whether something may have changed.
+    pub fn perhaps(&self) -> bool {
+        matches!(self, Self::Perhaps)
+    }
+}
+
 /// One third-party system, configured. Made by the [`Registry`](crate::Registry) for one job or one check, used by one task.
 ///
 /// Only [`ping`](Self::ping) and [`documents`](Self::documents) have to be written. What a source supports beyond is said in
@@ -40,11 +57,11 @@ pub trait DataSource: Send + Sync {
         Map::new()
     }
 
-    /// Whether anything may have changed since the last sync; `cursor` is what the last completed sync left. `false` ends the
-    /// job at once, completed. When in doubt: `true`.
-    async fn changed(&self, cursor: Option<&Value>) -> Result<bool, SourceError> {
+    /// Whether anything may have changed since the last sync; `cursor` is what the last completed sync left.
+    /// [`Changed::Nothing`] ends the job at once, completed.
+    async fn changed(&self, cursor: Option<&Value>) -> Result<Changed, SourceError> {
         let _ = cursor;
-        Ok(true)
+        Ok(Changed::Perhaps)
     }
 
     /// Sends every document. `Ok` says that the listing is complete: documents of the index that were not sent are deleted.
@@ -70,8 +87,8 @@ pub trait DataSource: Send + Sync {
         false
     }
 
-    /// Sends what changed since `cursor`, and the new cursor as [`Checkpoint`](crate::Message::Checkpoint).
-    /// Needs the capability `changes`.
+    /// Sends what changed since `cursor` (without one: every document), and the new cursor as
+    /// [`Checkpoint`](crate::Message::Checkpoint). Needs the capability `changes`.
     async fn changes(
         &self,
         cursor: Option<&Value>,
@@ -125,7 +142,7 @@ mod tests {
         source.validate().await.unwrap();
         source.ping().await.unwrap();
         source.documents(None, &sink).await.unwrap();
-        assert!(source.changed(None).await.unwrap());
+        assert!(source.changed(None).await.unwrap().perhaps());
         assert!(!source.restricts_access() && !source.owns_id_field());
         source.forget().await.unwrap();
         assert!(source.changes(None, None, &sink).await.is_err());

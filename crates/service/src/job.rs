@@ -361,13 +361,7 @@ impl Service {
                 now = shared.jobs.get(&claimed.id).await?;
                 continue;
             };
-            let mut cursor = report.as_ref().and_then(|report| report.cursor.as_ref());
-            if ended.document.job_type == JobType::Incremental
-                && report.as_ref().is_some_and(|report| report.counters.dead_letters > 0)
-            {
-                // What could not be written is sent again by the next one.
-                cursor = ended.document.connector.sync_cursor.as_ref();
-            }
+            let cursor = report.as_ref().and_then(|report| report.cursor.as_ref());
             let update = ConnectorDocument::sync_ended(Some(&ended.document), cursor, Timestamp::now());
             shared.connectors.write_from(&connector, &update).await?;
             log_end(&ended.document, report.as_deref());

@@ -41,6 +41,9 @@ pub struct Counters {
     pub docs_dropped_too_large: u64,
     /// Documents not written for another reason than the ones above; each has a dead letter.
     pub dead_letters: u64,
+    /// Documents not written or deleted for a reason that may pass, because it is not about them (no shard, no permission):
+    /// an incremental sync has them sent again.
+    pub undelivered: u64,
     /// Documents to write whose id was not in the index.
     pub doc_creates_queued: u64,
     /// Documents to write whose id was in the index.
@@ -134,6 +137,7 @@ impl Counters {
             ("docs_dropped".to_owned(), self.docs_dropped),
             ("docs_dropped_too_large".to_owned(), self.docs_dropped_too_large),
             ("dead_letters".to_owned(), self.dead_letters),
+            ("undelivered".to_owned(), self.undelivered),
             ("doc_creates_queued".to_owned(), self.doc_creates_queued),
             ("doc_updates_queued".to_owned(), self.doc_updates_queued),
             ("doc_deletes_queued".to_owned(), self.doc_deletes_queued),

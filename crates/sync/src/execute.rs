@@ -10,7 +10,7 @@ use connectors_protocol::filtering::{BasicRules, RuleMatches};
 use connectors_protocol::indices::access_control_index;
 use connectors_protocol::pipeline::Pipeline;
 use connectors_protocol::sync_job::JobType;
-use connectors_sdk::{Inbox, Message, Sink, SinkLimits, SourceError};
+use connectors_sdk::{Changed, Inbox, Message, Sink, SinkLimits, SourceError};
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use crate::error::SyncError;
-use crate::fingerprint;
+use crate::fingerprint::{self, Made};
 use crate::intake::{Decisions, Intake, TakeError};
 use crate::job::SyncInput;
 use crate::prepare::Preparer;
@@ -91,12 +91,27 @@ impl Job {
     }
 
     async fn stages(&self) -> Result<Completed, SyncError> {
-        let (cursor, made_with) = fingerprint::split(self.input.cursor.clone());
+        let (mut cursor, mut made) = fingerprint::split(self.input.cursor.clone());
         let settings = fingerprint::of(&self.input);
-        if self.is_unchanged(cursor.as_ref(), made_with.as_ref() == Some(&settings)).await? {
-            tracing::info!("nothing changed since the last sync");
-            let cursor = self.input.cursor.clone();
-            return Ok(Completed { cursor, nothing_changed: true, ..Completed::default() });
+        let same_settings = made.as_ref().is_some_and(|made| made.settings == settings);
+        let changed = self.changed(cursor.as_ref(), same_settings).await?;
+        if !changed.perhaps() || sends_changes(&self.input) {
+            let documents = self.documents().await?;
+            // Somebody else may have changed it, or a job that failed: only reading everything tells what it lacks.
+            made = made.filter(|made| documents == Some(made.documents));
+            let is_empty = documents.unwrap_or(0) == 0;
+            match changed {
+                Changed::Nothing(since) if made.is_some() || (sends_changes(&self.input) && !is_empty) => {
+                    tracing::info!("nothing changed since the last sync");
+                    let cursor = fingerprint::join(since.or(cursor), made.as_ref());
+                    return Ok(Completed { cursor, nothing_changed: true, ..Completed::default() });
+                }
+                _ if is_empty && made.is_none() && cursor.is_some() => {
+                    tracing::info!("the index is empty: all documents are read");
+                    cursor = None;
+                }
+                _ => {}
+            }
         }
         let rules = if self.input.apply_basic_rules && self.input.job_type != JobType::AccessControl {
             BasicRules::parse(&self.input.filter.rules)?
@@ -138,19 +153,24 @@ impl Job {
         };
         let rule_matches = Some(intake.matches);
         let counters = self.ledger.counters();
-        let made_with = if sends_changes(&self.input) {
-            // What an incremental sync left alone is still as the last full sync's settings had it.
-            made_with
+        // What could not be written or deleted is tried again by the next full sync, although the source has nothing new.
+        let all_done = counters.dead_letters == 0 && counters.delete.errors == 0;
+        let cursor = if sends_changes(&self.input) && counters.undelivered > 0 {
+            tracing::warn!("the next incremental sync sends again what changed since the last one");
+            self.input.cursor.clone()
         } else {
-            // What could not be written or deleted is tried again, although the source has nothing new.
-            Some(settings).filter(|_| counters.dead_letters == 0 && counters.delete.errors == 0)
+            // What an incremental sync left alone is still as the last full sync's settings had it.
+            let settings =
+                if sends_changes(&self.input) { made.map(|made| made.settings) } else { Some(settings) };
+            let left = settings.zip(total_documents).filter(|_| all_done);
+            let made = left.map(|(settings, documents)| Made { settings, documents });
+            fingerprint::join(intake.cursor, made.as_ref())
         };
-        let cursor = fingerprint::join(intake.cursor, made_with.as_deref());
         Ok(Completed { cursor, total_documents, nothing_changed: false, rule_matches })
     }
 
-    /// Whether the source positively says that nothing changed, and the index still is what the last sync made of it.
-    async fn is_unchanged(&self, cursor: Option<&Value>, same_settings: bool) -> Result<bool, SyncError> {
+    /// Whether the source positively says that nothing changed, and what is in the index follows from that.
+    async fn changed(&self, cursor: Option<&Value>, same_settings: bool) -> Result<Changed, SyncError> {
         let asks = match self.input.job_type {
             // Who may see what can change without the documents.
             JobType::AccessControl => false,
@@ -158,11 +178,13 @@ impl Job {
             JobType::Incremental if self.input.source_sends_changes => true,
             JobType::Full | JobType::Incremental => same_settings,
         };
-        if !asks || self.input.source.changed(cursor).await? {
-            return Ok(false);
-        }
-        // Somebody may have emptied or removed the index meanwhile.
-        Ok(self.client.index_exists(&self.index).await? && self.client.count(&self.index, None).await? > 0)
+        if asks { Ok(self.input.source.changed(cursor).await?) } else { Ok(Changed::Perhaps) }
+    }
+
+    /// How many documents the index has; none: there is no index.
+    async fn documents(&self) -> Result<Option<u64>, SyncError> {
+        let exists = self.client.index_exists(&self.index).await?;
+        Ok(if exists { Some(self.client.count(&self.index, None).await?) } else { None })
     }
 
     /// How much may wait between the source and this job. The batches behind are what keeps both busy; a document that waits takes

@@ -103,6 +103,13 @@ struct Inner {
     bulk_time: Duration,
 }
 
+impl Inner {
+    fn add(&mut self, letter: DeadLetter) {
+        self.counters.undelivered += u64::from(letter.may_pass());
+        self.dead_letters.add(letter);
+    }
+}
+
 impl Ledger {
     pub(crate) fn new(monitor: ErrorMonitor, dead_letters: DeadLetters, before: Totals) -> Self {
         let inner = Inner {
@@ -162,7 +169,7 @@ impl Ledger {
     pub(crate) fn bury(&self, letter: DeadLetter) {
         let mut inner = self.lock();
         inner.counters.dead_letters += 1;
-        inner.dead_letters.add(letter);
+        inner.add(letter);
     }
 
     /// A document Elasticsearch refused without an answer of its own.
@@ -170,7 +177,7 @@ impl Ledger {
         let mut inner = self.lock();
         let verdict = inner.monitor.failure(|| letter.reason.clone());
         inner.counters.dead_letters += u64::from(letter.operation != BulkOpKind::Delete.as_str());
-        inner.dead_letters.add(letter);
+        inner.add(letter);
         verdict
     }
 
@@ -195,7 +202,7 @@ impl Ledger {
             verdict = verdict.and(judged);
             // A document that could not be deleted was not sent by the source.
             inner.counters.dead_letters += u64::from(op.kind != BulkOpKind::Delete);
-            inner.dead_letters.add(DeadLetter {
+            inner.add(DeadLetter {
                 id: op.id.to_owned(),
                 operation: op.kind.as_str(),
                 status: Some(item.status),

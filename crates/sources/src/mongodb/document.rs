@@ -7,7 +7,8 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{RawBsonRef, RawDocument};
 
-use super::value::{Decoder, ID, Problem, date_text, extended, field_name};
+use super::value::{Decoder, ID, Problem, date_text, extended};
+use crate::shared::field_name::field_name;
 
 /// Kinds of ids that a listing had, to find those of different types that read the same.
 #[derive(Debug, Default, Clone, Copy)]

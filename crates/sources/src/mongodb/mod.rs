@@ -17,8 +17,8 @@ mod value;
 
 use async_trait::async_trait;
 use connectors_sdk::{
-    Capabilities, Configuration, DataSource, ErrorKind, RuleViolation, Sink, SourceContext, SourceDescriptor,
-    SourceError,
+    Capabilities, Changed, Configuration, DataSource, ErrorKind, RuleViolation, Sink, SourceContext,
+    SourceDescriptor, SourceError,
 };
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -159,32 +159,41 @@ impl DataSource for MongoSource {
         true
     }
 
-    async fn changed(&self, cursor: Option<&Value>) -> Result<bool, SourceError> {
-        let LastSync::At(token) = LastSync::read(cursor, &self.settings.fingerprint) else { return Ok(true) };
+    async fn changed(&self, cursor: Option<&Value>) -> Result<Changed, SourceError> {
+        let LastSync::At(token) = LastSync::read(cursor, &self.settings.fingerprint) else {
+            return Ok(Changed::Perhaps);
+        };
         self.unless_stopped(async {
             let connection = self.connection().await?;
             let mut stream = match Changes::open(connection, Some(token)).await? {
                 Opened::Stream(stream) => stream,
                 Opened::Lost(reason) => {
                     tracing::warn!("{LOST}: {reason}; all documents are read");
-                    return Ok(true);
+                    return Ok(Changed::Perhaps);
                 }
                 Opened::Unsupported(reason) => {
                     tracing::info!("there is no change stream here: {reason}; all documents are read");
-                    return Ok(true);
+                    return Ok(Changed::Perhaps);
                 }
             };
-            for _ in 0..PATIENCE {
+            let (mut token, mut still) = (None, 0);
+            while still < PATIENCE {
                 match stream.next().await {
-                    Ok(Some(answer)) if answer.events.is_empty() && !answer.is_last => {}
-                    Ok(Some(answer)) => return Ok(!answer.events.is_empty()),
-                    Ok(None) => return Ok(true),
+                    Ok(Some(answer)) if answer.events.is_empty() => {
+                        if answer.is_last {
+                            return Ok(Changed::Nothing(self.cursor(answer.token)?));
+                        }
+                        // A server that has much to look through says how far it is.
+                        still = if answer.token == token { still + 1 } else { 0 };
+                        token = answer.token;
+                    }
+                    Ok(Some(_) | None) => return Ok(Changed::Perhaps),
                     Err(error) if stream_failure(&error) == StreamFailure::Lost => {
                         tracing::warn!(
                             "{LOST}: {}; all documents are read",
                             connection.without_secrets(&error)
                         );
-                        return Ok(true);
+                        return Ok(Changed::Perhaps);
                     }
                     // What the server refuses once it refuses each time: a full sync must not depend on it.
                     Err(error) if stream_failure(&error) == StreamFailure::Unsupported => {
@@ -192,12 +201,12 @@ impl DataSource for MongoSource {
                             "the change stream cannot be read: {}; all documents are read",
                             connection.without_secrets(&error)
                         );
-                        return Ok(true);
+                        return Ok(Changed::Perhaps);
                     }
                     Err(error) => return Err(connection.explain(WATCH, Moment::Opening, &error)),
                 }
             }
-            Ok(true)
+            Ok(Changed::Perhaps)
         })
         .await
     }

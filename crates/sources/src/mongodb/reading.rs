@@ -216,7 +216,7 @@ impl MongoSource {
     }
 
     /// The cursor for a point of the change stream.
-    fn cursor(&self, token: Option<RawDocumentBuf>) -> Result<Option<Value>, SourceError> {
+    pub(super) fn cursor(&self, token: Option<RawDocumentBuf>) -> Result<Option<Value>, SourceError> {
         token.map(|token| changes::cursor(&self.settings.fingerprint, Some(&token))).transpose()
     }
 

@@ -14,7 +14,8 @@ use mongodb::bson::{
 };
 use serde_json::{Map, Number, Value, json};
 
-use crate::shared::digits::{push_clock, push_date};
+use crate::shared::digits::{double, is_number, push_clock, push_date};
+use crate::shared::field_name::field_name;
 
 /// The server takes no document nested deeper than this; a broken one must not exhaust the stack.
 const MAX_DEPTH: usize = 200;
@@ -320,67 +321,9 @@ fn db_pointer(value: RawBsonRef<'_>) -> Result<Value, Problem> {
 /// doubles.
 fn decimal_value(decimal: Decimal128) -> Value {
     let text = decimal.to_string();
-    let Some(exact) = digits(&text) else { return Value::Null };
-    let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
-    match number.filter(|number| digits(&format!("{number:e}")).as_ref() == Some(&exact)) {
+    match double(&text) {
         Some(number) => json!(number),
-        None => Value::String(text),
+        None if is_number(&text) => Value::String(text),
+        None => Value::Null,
     }
 }
-
-/// Sign, digits without zeros around them, and the exponent of the last one. None if it is not a number.
-fn digits(text: &str) -> Option<(bool, String, i32)> {
-    let (negative, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
-    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-    let exponent: i32 = exponent.parse().ok()?;
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let all = format!("{whole}{fraction}");
-    if all.is_empty() || !all.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let significant = all.trim_start_matches('0');
-    let trimmed = significant.trim_end_matches('0');
-    if trimmed.is_empty() {
-        return Some((negative, String::new(), 0));
-    }
-    let dropped = i32::try_from(significant.len() - trimmed.len()).ok()?;
-    let exponent = exponent - i32::try_from(fraction.len()).ok()? + dropped;
-    Some((negative, trimmed.to_owned(), exponent))
-}
-
-/// A name that Elasticsearch takes. It refuses names with nothing between two dots, or nothing at all, and in whole documents
-/// the names of its metadata fields; others stay as they are.
-pub(super) fn field_name(name: &str, top: bool) -> Cow<'_, str> {
-    /// Elasticsearch's metadata fields, and fields that have a meaning in the connector protocol.
-    const RESERVED: [&str; 16] = [
-        "_allow_access_control",
-        "_attachment",
-        "_doc_count",
-        "_extract_binary_content",
-        "_field_names",
-        "_ignored",
-        "_index",
-        "_nested_path",
-        "_reduce_whitespace",
-        "_routing",
-        "_run_ml_inference",
-        "_seq_no",
-        "_source",
-        "_timestamp",
-        "_type",
-        "_version",
-    ];
-    if top && name.starts_with('_') && (RESERVED.contains(&name) || RESERVED_LATER.contains(&name)) {
-        return Cow::Owned(format!("{name}_"));
-    }
-    let blank = |part: &str| part.trim().is_empty();
-    if !name.split('.').any(blank) {
-        return Cow::Borrowed(name);
-    }
-    let parts: Vec<&str> = name.split('.').map(|part| if blank(part) { "_" } else { part }).collect();
-    Cow::Owned(parts.join("."))
-}
-
-/// Metadata fields that came with later versions or plugins of Elasticsearch.
-const RESERVED_LATER: [&str; 6] =
-    ["_data_stream_timestamp", "_ignored_source", "_primary_term", "_size", "_tier", "_tsid"];

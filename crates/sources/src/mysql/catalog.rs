@@ -44,8 +44,10 @@ pub(super) struct Table {
     pub view: bool,
     /// The storage engine, of tables.
     pub engine: String,
-    /// In the table's order: that of the binary log.
+    /// In the table's order: that of the binary log, unless some are hidden.
     pub columns: Vec<Column>,
+    /// Whether there are columns that the account may not know of.
+    pub hides: bool,
     /// The columns of the primary key, or else of a unique one without nulls, in the order of its index. Empty: there is none.
     pub key: Vec<usize>,
     /// Whether an index gives rows in the order of the key, and comparing with a bound value follows the same order.
@@ -161,13 +163,14 @@ async fn describe(session: &mut Session, database: &str, only: Option<&str>) -> 
 
     let statement = format!(
         "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, \
-         CHARACTER_SET_NAME, EXTRA, PRIVILEGES, COLLATION_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ?{filter} \
+         CHARACTER_SET_NAME, EXTRA, PRIVILEGES, COLLATION_NAME, ORDINAL_POSITION FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ?{filter} \
          ORDER BY TABLE_NAME, ORDINAL_POSITION"
     );
     let rows: Vec<Row> = session.conn.exec(statement, params()).await?;
     for row in rows {
         if let Some(table) = field::<String>(&row, 0).and_then(|name| tables.get_mut(&name)) {
             table.columns.push(column(&row));
+            table.hides |= field::<u64>(&row, 11) != Some(table.columns.len() as u64);
         }
     }
 

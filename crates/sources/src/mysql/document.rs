@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::value::{self, Kind};
+use crate::shared::field_name::field_name;
 use crate::shared::sql::id::row_id;
 use crate::shared::sql::written::Written;
 
@@ -39,6 +40,11 @@ pub(super) struct Shape {
 
 impl Shape {
     pub(super) fn new(columns: Vec<(String, Kind)>, id: Vec<usize>, prefix: String, table: Json) -> Self {
+        let legal = |(name, kind): (String, Kind)| {
+            let name = if is_reserved(&name) { name } else { field_name(&name, true).into_owned() };
+            (name, kind)
+        };
+        let columns: Vec<_> = columns.into_iter().map(legal).collect();
         let names = columns.iter().map(|(name, _)| name.as_str());
         Self { written: Written::new(names, &[(TABLE, table.clone())]), columns, id, prefix, table }
     }
@@ -121,6 +127,13 @@ mod tests {
         assert_eq!(Json::Object(document.fields), json!({"id": "7", "a": "x_y", "Table": "t"}));
         assert_eq!(document.timestamp, None);
         assert!(is_reserved("_timestamp") && !is_reserved("id"));
+        let shape = self::shape(&["_source", "a..b", "_own"], &[0]);
+        let mut document = shape.document(vec![text("1"), text("2"), text("3")], &mut FieldsPage::default());
+        document.expand().unwrap();
+        assert_eq!(
+            Json::Object(document.fields),
+            json!({"_source_": "1", "a._.b": "2", "_own": "3", "Table": "t"})
+        );
     }
 
     #[test]

@@ -22,8 +22,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use connectors_sdk::{
-    Capabilities, Configuration, DataSource, Message, RuleViolation, Sink, SourceContext, SourceDescriptor,
-    SourceError,
+    Capabilities, Changed, Configuration, DataSource, Message, RuleViolation, Sink, SourceContext,
+    SourceDescriptor, SourceError,
 };
 use mysql_async::prelude::Queryable;
 use serde_json::{Map, Value};
@@ -267,11 +267,11 @@ impl DataSource for MysqlSource {
     }
 
     /// Nothing changed if the server's binary log is where it was. It knows of every write, whatever database it was to.
-    async fn changed(&self, cursor: Option<&Value>) -> Result<bool, SourceError> {
-        let Some(cursor) = Cursor::from_json(cursor) else { return Ok(true) };
+    async fn changed(&self, cursor: Option<&Value>) -> Result<Changed, SourceError> {
+        let Some(cursor) = Cursor::from_json(cursor) else { return Ok(Changed::Perhaps) };
         let Some(known) = cursor.position.filter(|_| cursor.steady && cursor.settings == self.settings)
         else {
-            return Ok(true);
+            return Ok(Changed::Perhaps);
         };
         self.unless_stopped(async {
             let mut session = self.client.session().await?;
@@ -279,8 +279,10 @@ impl DataSource for MysqlSource {
                 .await
                 .map_err(|error| self.client.error("read the binary log's position", &error))?;
             Ok(match log {
-                Log::At { position, filters } => !(filters.is_empty() && position.is(&known)),
-                Log::Off | Log::Forbidden | Log::Unsettled => true,
+                Log::At { position, filters } if filters.is_empty() && position.is(&known) => {
+                    Changed::Nothing(None)
+                }
+                Log::At { .. } | Log::Off | Log::Forbidden | Log::Unsettled => Changed::Perhaps,
             })
         })
         .await

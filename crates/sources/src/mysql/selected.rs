@@ -83,7 +83,7 @@ fn unreadable(tables: &[String]) -> SourceError {
 pub(super) fn warn_of_gaps(tables: &[Table]) {
     let partly: Vec<&str> = tables
         .iter()
-        .filter(|table| table.columns.iter().any(|column| column.visible && !column.readable))
+        .filter(|table| table.hides || table.columns.iter().any(|column| column.visible && !column.readable))
         .map(|table| table.name.as_str())
         .collect();
     if !partly.is_empty() {

@@ -2,6 +2,7 @@
 
 use super::catalog::{Column, Table};
 use super::document::{TABLE, is_reserved};
+use crate::shared::field_name::field_name;
 use crate::shared::sql::types::{Field, FieldType};
 
 /// The fields that the documents of these tables have.
@@ -9,7 +10,7 @@ pub(super) fn fields(tables: &[Table]) -> Vec<Field> {
     let columns = tables.iter().flat_map(|table| {
         let columns = table.selected().into_iter().map(|index| &table.columns[index]);
         let columns = columns.filter(|column| !is_reserved(&column.name) && column.name != TABLE);
-        columns.map(|column| (column.name.clone(), field_type(column)))
+        columns.map(|column| (field_name(&column.name, true).into_owned(), field_type(column)))
     });
     columns.chain([(TABLE.to_owned(), Some(FieldType::Text))]).collect()
 }
@@ -50,8 +51,9 @@ mod tests {
         let mapping = mapping(fields(&[
             table(vec![column("state", "int"), column("at", "datetime"), column("doc", "json")]),
             table(vec![column("state", "varchar"), column("_id", "int"), column("place", "point")]),
+            table(vec![column("_version", "int")]),
         ]));
-        assert_eq!(mapping.keys().collect::<Vec<_>>(), ["Table", "at", "state"]);
+        assert_eq!(mapping.keys().collect::<Vec<_>>(), ["Table", "_version_", "at", "state"]);
         assert_eq!(mapping["at"], json!({"type": "date", "ignore_malformed": true}));
         assert_eq!(mapping["state"]["type"], "text");
     }

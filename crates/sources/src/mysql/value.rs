@@ -11,8 +11,8 @@ use serde_json::{Number, Value as Json};
 
 use super::geometry;
 use crate::shared::digits::{push_clock, push_date};
-use crate::shared::sql::decimal;
 use crate::shared::sql::id::KeyPart;
+use crate::shared::sql::{decimal, json as exact};
 
 /// Number of the character set "binary": such a text is bytes.
 const BINARY: u16 = 63;
@@ -121,7 +121,7 @@ fn of_bytes(kind: Kind, bytes: Vec<u8>) -> Json {
     match kind {
         Kind::Decimal => decimal::value(&String::from_utf8_lossy(&bytes)),
         Kind::Bit => bits(&bytes).into(),
-        Kind::Json => serde_json::from_slice(&bytes).unwrap_or_else(|_| text(bytes).into()),
+        Kind::Json => exact::value(text(bytes).into()),
         Kind::Set => match text(bytes) {
             empty if empty.is_empty() => Json::Array(Vec::new()),
             members => members.split(',').collect(),
@@ -262,6 +262,11 @@ mod tests {
             (Kind::Bytes, Value::Bytes(vec![0xff, 0]), json!("/wA=")),
             (Kind::Json, bytes(r#"{"a": [1, null]}"#), json!({"a": [1, null]})),
             (Kind::Json, bytes("{"), json!("{")),
+            (
+                Kind::Json,
+                bytes("[0.30000000000000004, 12345678901234567.89, 12345678901234567890123, -1.5e300]"),
+                json!([0.1 + 0.2, "12345678901234567.89", "12345678901234567890123", -1.5e300]),
+            ),
             (Kind::Date, Value::Date(2026, 2, 28, 0, 0, 0, 0), json!("2026-02-28")),
             (Kind::Date, Value::Date(2026, 2, 30, 0, 0, 0, 0), json!(null)),
             (Kind::Date, Value::Date(0, 0, 0, 0, 0, 0, 0), json!(null)),

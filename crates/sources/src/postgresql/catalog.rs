@@ -34,6 +34,8 @@ pub(super) struct Table {
     pub secured: bool,
     /// Whether the log names changed and deleted rows by this key.
     pub identified: bool,
+    /// Stands for the columns with their types, and the key. Where it is another, documents of rows that nobody changed are too.
+    pub shape: u64,
 }
 
 /// `relkind`.
@@ -76,7 +78,7 @@ fn listing(version: u32) -> String {
 
 const COLUMNS: &str = "SELECT a.attrelid, a.attname::pg_catalog.text, \
             pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT'), \
-            CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, t.typtype = 'e' \
+            CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, t.typtype = 'e', a.atttypid, a.atttypmod \
      FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped \
      ORDER BY a.attrelid, a.attnum";
 
@@ -228,6 +230,7 @@ fn read_table(row: &tokio_postgres::Row) -> Result<Listed, Error> {
             logged: row.try_get(4)?,
             secured: row.try_get(8)?,
             identified: false,
+            shape: 0,
         },
         partition: row.try_get(3)?,
         parent: row.try_get(6)?,
@@ -251,6 +254,8 @@ struct Columns {
     readable: Vec<String>,
     types: Vec<Option<FieldType>>,
     hidden: Vec<String>,
+    /// All that decides how the values of a row are written.
+    shape: String,
 }
 
 async fn fill_in(session: &Session, tables: &mut [Listed]) -> Result<(), Error> {
@@ -258,11 +263,14 @@ async fn fill_in(session: &Session, tables: &mut [Listed]) -> Result<(), Error> 
     let mut columns: HashMap<u32, Columns> = HashMap::new();
     for row in session.query(COLUMNS, &[&oids]).await? {
         let of = columns.entry(row.try_get(0)?).or_default();
-        if row.try_get(2)? {
-            of.readable.push(row.try_get(1)?);
+        let (name, readable): (String, bool) = (row.try_get(1)?, row.try_get(2)?);
+        of.shape +=
+            &format!("{name:?} {readable} {} {}\n", row.try_get::<_, u32>(5)?, row.try_get::<_, i32>(6)?);
+        if readable {
+            of.readable.push(name);
             of.types.push(if row.try_get(4)? { Some(FieldType::Text) } else { field_type(row.try_get(3)?) });
         } else {
-            of.hidden.push(row.try_get(1)?);
+            of.hidden.push(name);
         }
     }
     let mut keys_of: HashMap<u32, (Vec<String>, bool, bool)> = HashMap::new();
@@ -271,7 +279,7 @@ async fn fill_in(session: &Session, tables: &mut [Listed]) -> Result<(), Error> 
         keys_of.entry(row.try_get(0)?).or_insert((row.try_get(1)?, ordered, row.try_get(3)?));
     }
     for Listed { table, parent, .. } in tables {
-        let Columns { readable, types, hidden } = columns.remove(&table.oid).unwrap_or_default();
+        let Columns { readable, types, hidden, shape } = columns.remove(&table.oid).unwrap_or_default();
         if !hidden.is_empty() {
             tracing::warn!(
                 "{}: these columns are left out, the account may not read them: {}",
@@ -286,6 +294,7 @@ async fn fill_in(session: &Session, tables: &mut [Listed]) -> Result<(), Error> 
             (table.key, table.ordered, table.identified) = (key, ordered, identified);
         }
         (table.columns, table.types) = (readable, types);
+        table.shape = xxhash_rust::xxh3::xxh3_64(format!("{shape}{:?}", table.key).as_bytes());
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use connectors_sdk::{ErrorKind, Message, Sink, SourceError};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use self::cursor::{Cursor, numbers};
+use self::cursor::Cursor;
 use self::pgoutput::{Change, Decoder};
 use self::position::Position;
 use self::slot::{Cannot, Names};
@@ -106,7 +106,7 @@ impl PostgresqlSource {
                     cursor.insert("slot".to_owned(), names.name.into());
                     cursor.insert("lsn".to_owned(), lsn.as_str().into());
                     let (covered, _) = slot::covered(session.version, &tables);
-                    cursor.insert("tables".to_owned(), numbers(&covered));
+                    cursor.insert("tables".to_owned(), cursor::tables(&covered));
                 }
                 let logged = tables.iter().all(|table| {
                     let kind = matches!(table.kind, Kind::Table | Kind::MaterializedView);
@@ -261,15 +261,19 @@ impl PostgresqlSource {
         if !slot.reaches {
             return Err(lost(&format!("the replication slot {} is already past it", names.name)));
         }
+        let Some(known) = cursor.tables() else {
+            return Err(lost("the cursor does not say of which tables"));
+        };
         let (covered, rest) = slot::covered(session.version, &tables);
         slot::warn_of_the_rest(&rest);
         let Some(added) = names.publish(session, &covered).await.map_err(Cannot::into_error)? else {
             return Err(lost(&format!("the publication {} did not exist any more", names.name)));
         };
+        cursor::compare(&known, &covered)?;
         // The log has no changes of tables from before they were published, and a sync that published some may not have completed.
         let new: Vec<&Table> = covered
             .iter()
-            .filter(|table| added.contains(&table.name) || !cursor.has_table(table.oid))
+            .filter(|table| added.contains(&table.name) || !known.iter().any(|known| known.oid == table.oid))
             .copied()
             .collect();
         // What is written by transactions that began before is not in the log either: it is read with the table.
@@ -291,7 +295,7 @@ impl PostgresqlSource {
         let mut cursor = self.cursor(rules, &now);
         cursor.insert("slot".to_owned(), names.name.as_str().into());
         cursor.insert("lsn".to_owned(), until.as_str().into());
-        cursor.insert("tables".to_owned(), numbers(&covered));
+        cursor.insert("tables".to_owned(), cursor::tables(&covered));
         let reader = self.reader(sink);
         let mut work = Vec::new();
         for table in new {

@@ -10,6 +10,7 @@ use super::catalog::Table;
 use super::client::{Bound, Raw};
 use super::error::{Place, quoted};
 use super::value::{Cast, Plan};
+use crate::shared::field_name::field_name as legal;
 use crate::shared::sql::id::{KeyPart, joined_tables, row_id};
 use crate::shared::sql::types::{Field as IndexField, FieldType};
 use crate::shared::sql::written::Written;
@@ -230,7 +231,7 @@ impl Shape {
 
 /// The field of a column.
 fn field_name(place: &Place, tables: &str, column: &str) -> String {
-    format!("{}_{tables}_{column}", place.schema).to_lowercase()
+    legal(&format!("{}_{tables}_{column}", place.schema).to_lowercase(), true).into_owned()
 }
 
 /// The fields that the documents of these tables have.

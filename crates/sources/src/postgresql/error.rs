@@ -179,6 +179,15 @@ impl Place {
             // 53 insufficient resources, 58 errors of the system, 25P03 and 25P04 limits on time in a transaction.
             "57P01" | "57P02" | "57P03" | "57P04" | "57P05" | "25P03" | "25P04" => new(ErrorKind::Unavailable),
             code if ["08", "53", "58"].iter().any(|class| code.starts_with(class)) => new(ErrorKind::Unavailable),
+            // Data exceptions, a materialized view without rows, a limit of the server, and what functions raise.
+            code if table.is_some()
+                && (["21", "22", "38", "39", "54", "P0"].iter().any(|class| code.starts_with(class)) || code == "55000") =>
+            {
+                new(ErrorKind::Incomplete).with_hint(
+                    "The server cannot compute these rows. Correct the view or query (REFRESH MATERIALIZED VIEW fills a materialized \
+                     view), or leave it out of `tables`. Nothing was deleted.",
+                )
+            }
             code if code.starts_with("XX") => new(ErrorKind::InvalidData)
                 .with_hint("The server reports damaged data or a defect of its own: see its log."),
             _ => new(ErrorKind::Unexpected),
@@ -241,7 +250,10 @@ mod tests {
             ("53100", ErrorKind::Unavailable, "reachable"),
             ("58030", ErrorKind::Unavailable, "reachable"),
             ("XX001", ErrorKind::InvalidData, "damaged"),
-            ("22012", ErrorKind::Unexpected, "defect"),
+            ("22012", ErrorKind::Incomplete, "Correct the view"),
+            ("55000", ErrorKind::Incomplete, "REFRESH MATERIALIZED VIEW"),
+            ("P0001", ErrorKind::Incomplete, "Correct the view"),
+            ("42601", ErrorKind::Unexpected, "defect"),
         ] {
             let error = server(code, Some("or\"ders"));
             assert_eq!(error.kind(), kind, "{code}");
@@ -249,6 +261,7 @@ mod tests {
             assert!(text.contains(words) && text.contains(code), "{code}: {text}");
             assert!(text.contains("Sales.or\"ders"), "{code}: {text}");
         }
+        assert_eq!(server("22012", None).kind(), ErrorKind::Unexpected);
         assert!(server("42501", None).to_string().contains("GRANT USAGE ON SCHEMA \"Sales\" TO \"reader\";"));
     }
 

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use connectors_sdk::{
-    Capabilities, Configuration, DataSource, RuleViolation, Sink, SourceContext, SourceDescriptor,
+    Capabilities, Changed, Configuration, DataSource, RuleViolation, Sink, SourceContext, SourceDescriptor,
     SourceError,
 };
 use serde_json::{Map, Value};
@@ -148,8 +148,8 @@ impl DataSource for PostgresqlSource {
         Ok(())
     }
 
-    async fn changed(&self, cursor: Option<&Value>) -> Result<bool, SourceError> {
-        self.log_moved(cursor).await
+    async fn changed(&self, cursor: Option<&Value>) -> Result<Changed, SourceError> {
+        Ok(if self.log_moved(cursor).await? { Changed::Perhaps } else { Changed::Nothing(None) })
     }
 
     async fn documents(&self, advanced_rules: Option<&Value>, sink: &Sink) -> Result<(), SourceError> {

@@ -6,7 +6,6 @@
 mod array;
 mod datetime;
 mod geometry;
-mod json;
 mod network;
 mod numeric;
 #[cfg(test)]
@@ -20,8 +19,8 @@ use connectors_sdk::FieldValue;
 use serde_json::{Number, Value};
 use tokio_postgres::types::{Kind, Type};
 
-use crate::shared::sql::decimal;
 use crate::shared::sql::types::FieldType;
+use crate::shared::sql::{decimal, json};
 
 /// Bytes that are not what the type's binary form is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -180,8 +179,8 @@ impl Codec {
                 Some(digits) => decimal::value(&digits),
                 None => Value::Null,
             },
-            Self::Json => json::value(bytes),
-            Self::Jsonb => json::value(versioned(bytes)?),
+            Self::Json => json::value(text(bytes)),
+            Self::Jsonb => json::value(text(versioned(bytes)?)),
             Self::Array(element) => array::value(element, bytes)?,
             other => Value::String(other.text(bytes)?),
         })

@@ -1,4 +1,5 @@
-//! Decimal digits of fixed width, for dates and times: documents have many of them, and `write!` takes ten times as long.
+//! Decimal digits: of fixed width for dates and times (documents have many of them, and `write!` takes ten times as long), and
+//! those of numbers.
 
 /// Most digits of a number.
 const LONGEST: usize = 20;
@@ -36,6 +37,39 @@ pub(crate) fn push_clock(text: &mut String, hours: u64, minutes: u64, seconds: u
         text.push('.');
         push_padded(text, micros, 6);
     }
+}
+
+/// The double that has the very digits of this decimal number.
+pub(crate) fn double(text: &str) -> Option<f64> {
+    let exact = digits(text)?;
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite())?;
+    (digits(&format!("{number:e}"))? == exact).then_some(number)
+}
+
+#[cfg(feature = "mongodb")]
+/// Whether it is a decimal number, with an exponent or without.
+pub(crate) fn is_number(text: &str) -> bool {
+    digits(text).is_some()
+}
+
+/// Sign, digits without zeros around them, and the exponent of the last one. None if it is not a number.
+fn digits(text: &str) -> Option<(bool, String, i32)> {
+    let (negative, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let exponent: i32 = exponent.parse().ok()?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{whole}{fraction}");
+    if all.is_empty() || !all.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let significant = all.trim_start_matches('0');
+    let trimmed = significant.trim_end_matches('0');
+    if trimmed.is_empty() {
+        return Some((negative, String::new(), 0));
+    }
+    let dropped = i32::try_from(significant.len() - trimmed.len()).ok()?;
+    let exponent = exponent - i32::try_from(fraction.len()).ok()? + dropped;
+    Some((negative, trimmed.to_owned(), exponent))
 }
 
 #[cfg(test)]

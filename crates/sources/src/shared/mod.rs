@@ -6,5 +6,7 @@ pub(crate) mod authorities;
 pub(crate) mod batch;
 #[cfg(any(feature = "mongodb", feature = "mysql", feature = "postgresql"))]
 pub(crate) mod digits;
+#[cfg(any(feature = "mongodb", feature = "mysql", feature = "postgresql"))]
+pub(crate) mod field_name;
 #[cfg(any(feature = "mysql", feature = "postgresql"))]
 pub(crate) mod sql;

@@ -1,11 +1,12 @@
 //! Incremental jobs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use connectors_protocol::sync_job::JobType;
-use connectors_sdk::Message;
+use connectors_sdk::{Changed, Message};
 use connectors_sync::{Outcome, SyncInput};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fake::Fake;
 use crate::source::{Listed, document};
@@ -91,5 +92,84 @@ async fn a_listing_must_not_send_changes() {
         let Outcome::Failed(error) = report.outcome else { panic!("it was taken") };
         assert_eq!(error.name(), "UnexpectedError");
         assert_eq!(fake.ids("docs"), ["a"]);
+    }
+}
+
+/// An incremental job whose source sends these changes and the cursor 2; the last one left 1.
+fn incremental(fake: &Fake, messages: Vec<Message>) -> SyncInput {
+    let documents = fake.ids("docs").len();
+    let cursor =
+        Some(json!({"at": 1, "_settings": "those of the last full sync", "_documents": documents.max(1)}));
+    let checkpoint = Message::Checkpoint(json!({"at": 2}));
+    SyncInput {
+        job_type: JobType::Incremental,
+        source_sends_changes: true,
+        cursor,
+        ..input(fake, Listed::new(messages.into_iter().chain([checkpoint]).collect()))
+    }
+}
+
+#[tokio::test]
+async fn an_index_that_is_empty_or_gone_is_filled_anew() {
+    for exists in [false, true] {
+        let fake = Fake::start().await;
+        if exists {
+            fake.lock().indices.insert("docs".to_owned(), BTreeMap::new());
+        }
+        let mut source = Listed::new(vec![Message::Document(document("a", T1))]);
+        source.changed = Changed::Nothing(None);
+        let source = Arc::new(source);
+        let report = sync(SyncInput { source: source.clone(), ..incremental(&fake, vec![]) }).await;
+        assert!(matches!(report.outcome, Outcome::Completed), "{report:?}");
+        assert_eq!(source.asked.lock().unwrap()[1], json!({"changes": [null, null]}), "all is asked for");
+        assert_eq!((fake.ids("docs"), report.cursor), (vec!["a".to_owned()], None));
+    }
+}
+
+#[tokio::test]
+async fn a_newer_cursor_is_kept_although_nothing_changed() {
+    let fake = Fake::start().await;
+    fake.put("docs", "a", json!({"id": "a"}));
+    for (since, kept) in [(Some(json!({"at": 5})), 5), (None, 1)] {
+        let mut source = Listed::new(vec![]);
+        source.changed = Changed::Nothing(since);
+        let report = sync(SyncInput { source: Arc::new(source), ..incremental(&fake, vec![]) }).await;
+        assert!(report.nothing_changed);
+        let expected = json!({"at": kept, "_settings": "those of the last full sync", "_documents": 1});
+        assert_eq!(report.cursor, Some(expected));
+    }
+    // The index is not as the last sync left it: the next full sync has to look, whatever the source says.
+    let mut source = Listed::new(vec![]);
+    source.changed = Changed::Nothing(None);
+    let job = SyncInput { source: Arc::new(source), ..incremental(&fake, vec![]) };
+    fake.put("docs", "b", json!({"id": "b"}));
+    let report = sync(job).await;
+    assert!(report.nothing_changed);
+    assert_eq!(report.cursor, Some(json!({"at": 1})));
+}
+
+#[tokio::test]
+async fn changes_that_elasticsearch_could_not_take_are_sent_again() {
+    let settings = |cursor: &Option<Value>| cursor.as_ref().unwrap().get("_settings").is_some();
+    for (status, again) in [(503, true), (403, true), (400, false)] {
+        let fake = Fake::start().await;
+        for id in ["a", "b", "other"] {
+            fake.put("docs", id, json!({"id": id}));
+        }
+        for refused in ["a", "b", "nothing"] {
+            fake.lock().item_fault =
+                Some(Box::new(move |id| (id == refused).then_some((status, "some_exception"))));
+            let changes = vec![Message::Document(document("a", T1)), delete("b")];
+            let mut job = incremental(&fake, changes);
+            job.options.max_retries = 1;
+            let report = sync(job).await;
+            assert!(matches!(report.outcome, Outcome::Completed), "{report:?}");
+            let all_done = refused == "nothing";
+            let at = if all_done || !again { 2 } else { 1 };
+            assert_eq!(report.cursor.as_ref().unwrap()["at"], at, "{refused} refused by {status}");
+            // What is not sent again by the next incremental sync is left to the next full one, which reads all.
+            assert_eq!(settings(&report.cursor), all_done || again, "{refused} refused by {status}");
+        }
+        assert_eq!(fake.ids("docs"), ["a", "other"]);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use connectors_protocol::filtering::Filter;
 use connectors_protocol::pipeline::Pipeline;
 use connectors_protocol::sync_job::JobType;
-use connectors_sdk::{Content, Document, ErrorKind, Message};
+use connectors_sdk::{Changed, Content, Document, ErrorKind, Message};
 use connectors_sync::{Outcome, Phase, Progress, StopTokens, SyncError, SyncInput, run};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
@@ -115,7 +115,7 @@ async fn a_source_without_changes_is_not_read() {
     let fake = Fake::start().await;
     let unchanged = |cursor: &Option<Value>| {
         let mut source = Listed::documents(documents(2, T1));
-        source.changed = false;
+        source.changed = Changed::Nothing(None);
         SyncInput { cursor: cursor.clone(), ..input(&fake, source) }
     };
     let checkpoint = Message::Checkpoint(json!({"at": 7}));
@@ -128,7 +128,7 @@ async fn a_source_without_changes_is_not_read() {
 
     let source = Arc::new({
         let mut source = Listed::documents([]);
-        source.changed = false;
+        source.changed = Changed::Nothing(None);
         source
     });
     let asked =
@@ -154,6 +154,9 @@ async fn a_source_without_changes_is_not_read() {
     assert_eq!(sync(unchanged(&cursor)).await.counters.indexed, 2);
     fake.lock().indices.clear();
     assert_eq!(sync(unchanged(&cursor)).await.counters.indexed, 2);
+    // And one that a job that failed, or somebody else, left in between.
+    fake.lock().indices.get_mut("docs").unwrap().remove("000001");
+    assert_eq!(sync(unchanged(&cursor)).await.counters.indexed, 1);
     assert!(sync(unchanged(&cursor)).await.nothing_changed);
 }
 
@@ -451,7 +454,7 @@ async fn what_could_not_be_written_is_tried_again_although_nothing_changed() {
     let fake = Fake::start().await;
     let source = || {
         let mut source = Listed::documents(documents(3, T1));
-        source.changed = false;
+        source.changed = Changed::Nothing(None);
         source
     };
     fake.lock().item_fault =

@@ -4,7 +4,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use connectors_sdk::{Content, DataSource, Document, ErrorKind, LazyDownload, Message, Sink, SourceError};
+use connectors_sdk::{
+    Changed, Content, DataSource, Document, ErrorKind, LazyDownload, Message, Sink, SourceError,
+};
 use serde_json::{Map, Value, json};
 
 /// What it does after its messages.
@@ -21,7 +23,7 @@ pub enum End {
 pub struct Listed {
     messages: Mutex<Vec<Message>>,
     end: End,
-    pub changed: bool,
+    pub changed: Changed,
     pub restricted: bool,
     pub owns_id_field: bool,
     pub mapping: Map<String, Value>,
@@ -35,7 +37,7 @@ impl Listed {
         Self {
             messages: Mutex::new(messages),
             end: End::Complete,
-            changed: true,
+            changed: Changed::Perhaps,
             restricted: false,
             owns_id_field: false,
             mapping: Map::new(),
@@ -87,9 +89,9 @@ impl DataSource for Listed {
         self.owns_id_field
     }
 
-    async fn changed(&self, cursor: Option<&Value>) -> Result<bool, SourceError> {
+    async fn changed(&self, cursor: Option<&Value>) -> Result<Changed, SourceError> {
         self.asked.lock().unwrap().push(json!({"changed": cursor}));
-        Ok(self.changed)
+        Ok(self.changed.clone())
     }
 
     async fn documents(&self, advanced_rules: Option<&Value>, sink: &Sink) -> Result<(), SourceError> {

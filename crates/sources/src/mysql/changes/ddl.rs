@@ -51,6 +51,15 @@ pub(super) fn understand(text: &str) -> Statement {
         ["CREATE", "OR", "REPLACE", "TABLE", ..] => {
             Statement::Changes("replaced", names(skip(4, &[])).into_iter().take(1).collect())
         }
+        // The key of a table may be a unique index.
+        ["DROP", "INDEX", ..]
+        | ["CREATE", "UNIQUE", "INDEX", ..]
+        | ["CREATE", "OR", "REPLACE", "INDEX", ..]
+        | ["CREATE", "OR", "REPLACE", "UNIQUE", "INDEX", ..] => {
+            let on = tokens.iter().position(|token| matches!(token, Token::Word(word, _) if word == "ON"));
+            let table = on.map(|on| names(&tokens[on + 1..])).unwrap_or_default();
+            Statement::Changes("altered", table.into_iter().take(1).collect())
+        }
         ["ALTER", ..] => {
             let rest = skip(1, &["ONLINE", "OFFLINE", "IGNORE"]);
             match rest {
@@ -208,6 +217,9 @@ mod tests {
             ("-- x\nCREATE OR REPLACE TABLE t (a int)", changes("replaced", &[("", "t")])),
             ("CREATE TABLE t (a int)", Statement::Other),
             ("CREATE INDEX i ON t (a)", Statement::Other),
+            ("CREATE UNIQUE INDEX `on` USING BTREE ON s.t (a, b)", changes("altered", &[("s", "t")])),
+            ("CREATE OR REPLACE INDEX i ON t (a)", changes("altered", &[("", "t")])),
+            ("DROP INDEX IF EXISTS i ON `t` LOCK=NONE", changes("altered", &[("", "t")])),
             ("INSERT INTO t VALUES (1)", Statement::Writes),
             ("update t set a = 1", Statement::Writes),
             ("SET STATEMENT sql_mode = '', x = 1 FOR TRUNCATE t", changes("emptied", &[("", "t")])),

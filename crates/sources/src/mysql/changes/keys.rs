@@ -20,6 +20,8 @@ use crate::shared::sql::id::row_id;
 /// Whether changes of this table can be followed: its rows have a key, and the log's form of its values is understood.
 pub(super) fn is_followed(table: &Table) -> bool {
     table.paged
+        // The log tells columns by their place.
+        && !table.hides
         && table.key.iter().all(|&index| kind(&table.columns[index]).is_some())
         && !table.columns.iter().any(|column| column.compressed)
 }

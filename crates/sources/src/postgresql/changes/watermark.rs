@@ -13,7 +13,25 @@ use crate::postgresql::error::quoted;
 use crate::postgresql::read::{Query, Work};
 use crate::shared::sql::selection::listed;
 
+/// Tables that have the column, with values of which there is a greatest one: numbers, times, texts (`typcategory`).
+const USABLE: &str = "SELECT a.attrelid FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+     WHERE a.attrelid = ANY ($1) AND a.attname = $2 AND NOT a.attisdropped AND t.typcategory IN ('N', 'D', 'T', 'S')";
+
 impl PostgresqlSource {
+    /// The numbers of the tables that have a watermark.
+    async fn usable(
+        &self,
+        session: &Session,
+        tables: &[Table],
+        column: &str,
+    ) -> Result<Vec<u32>, SourceError> {
+        let has = |table: &&Table| table.columns.iter().any(|name| name == column);
+        let oids: Vec<u32> = tables.iter().filter(has).map(|table| table.oid).collect();
+        let failed = |error| self.place().error("look for the watermark", &error, None);
+        let rows = session.query(USABLE, &[&oids, &column]).await.map_err(failed)?;
+        rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(failed)
+    }
+
     /// The greatest value of the column in each table that has it.
     pub(super) async fn watermarks(
         &self,
@@ -22,7 +40,8 @@ impl PostgresqlSource {
         column: &str,
     ) -> Result<Value, SourceError> {
         let mut watermarks = BTreeMap::new();
-        for table in tables.iter().filter(|table| table.columns.iter().any(|name| name == column)) {
+        let usable = self.usable(session, tables, column).await?;
+        for table in tables.iter().filter(|table| usable.contains(&table.oid)) {
             let from = format!("{}.{}", quoted(&self.place().schema), quoted(&table.name));
             let query = format!("SELECT pg_catalog.max({})::pg_catalog.text FROM {from}", quoted(column));
             let failed = |error| self.place().error("read the watermark", &error, Some(&table.name));
@@ -43,17 +62,21 @@ impl PostgresqlSource {
         rules: Option<&Value>,
         sink: &Sink,
     ) -> Result<(), SourceError> {
+        let usable = self.usable(session, &tables, column).await?;
         let (with, without): (Vec<Table>, Vec<Table>) =
-            tables.into_iter().partition(|table| table.columns.iter().any(|name| name == column));
+            tables.into_iter().partition(|table| usable.contains(&table.oid));
         if with.is_empty() {
             return Err(SourceError::configuration(
                 "watermark_column",
-                format!("{column} is a column of none of the tables"),
+                format!("none of the tables has a column {column} of numbers, times or texts"),
             ));
         }
         if !without.is_empty() {
             let names = without.iter().map(|table| table.name.as_str());
-            tracing::warn!("These have no column {column}, and are left to full syncs: {}", listed(names));
+            tracing::warn!(
+                "These have no column {column} of numbers, times or texts, and are left to full syncs: {}",
+                listed(names)
+            );
         }
         let position = position::now(session, self.place()).await?;
         let mut cursor = self.cursor(rules, &position);

@@ -3,6 +3,7 @@
 
 pub(crate) mod decimal;
 pub(crate) mod id;
+pub(crate) mod json;
 pub(crate) mod keyset;
 pub(crate) mod ranges;
 pub(crate) mod repeated;

@@ -128,7 +128,32 @@ async fn tables_the_log_does_not_show_are_left_to_full_syncs() {
         db.run(&format!("INSERT INTO {insert}")).await;
     }
     assert_eq!(since(&*source, &mut cursor).await.ids(), ["t_1"]);
-    assert!(source.changed(Some(&cursor)).await.unwrap(), "the index does not have all there is");
+    assert!(source.changed(Some(&cursor)).await.unwrap().perhaps(), "the index does not have all there is");
+}
+
+#[tokio::test]
+#[ignore = "needs tests/backends/mariadb"]
+async fn tables_with_columns_that_may_not_be_known_are_left_to_full_syncs() {
+    let db = Db::new("hidden_columns").await;
+    db.run("CREATE TABLE part (secret INT, k INT PRIMARY KEY, v INT)").await;
+    db.run("CREATE TABLE t (k INT PRIMARY KEY, v INT)").await;
+    db.run("INSERT INTO part VALUES (2, 1, 0), (1, 2, 0)").await;
+    let (user, password) = db
+        .account(&[
+            "SELECT (k, v) ON `{db}`.part",
+            "SELECT ON `{db}`.t",
+            "BINLOG MONITOR, REPLICATION SLAVE ON *.*",
+        ])
+        .await;
+    let source = db.source(&[("user", &user), ("password", &password)]);
+    let full = all(&*source).await;
+    assert_eq!(json!(full.documents["part_1"]), json!({"k": 1, "v": 0, "Table": "part"}));
+    let mut cursor = full.cursor().unwrap().clone();
+    // The log tells columns by their place: taken for the key, `secret` would name another row.
+    db.run("UPDATE part SET v = 9 WHERE k = 1").await;
+    db.run("INSERT INTO t VALUES (1, 1)").await;
+    assert_eq!(since(&*source, &mut cursor).await.ids(), ["t_1"]);
+    assert!(source.changed(Some(&cursor)).await.unwrap().perhaps());
 }
 
 #[tokio::test]
@@ -152,7 +177,7 @@ async fn what_foreign_keys_delete_is_left_to_full_syncs() {
         let sent = since(&*source, &mut cursor).await;
         assert_eq!((sent.deletes.clone(), sent.ids()), (vec!["parent_1".to_owned()], vec!["child_21"]));
         assert_eq!(cursor["steady"], false, "child_10 is still in the index");
-        assert!(source.changed(Some(&cursor)).await.unwrap());
+        assert!(source.changed(Some(&cursor)).await.unwrap().perhaps());
     }
 }
 
@@ -269,7 +294,7 @@ async fn without_a_cursor_everything_is_sent() {
     assert_eq!(sent.documents.len(), 30);
     let mut cursor = sent.cursor().unwrap().clone();
     // What was deleted before is not known to have been: only a full sync may say that nothing changed.
-    assert!(source.changed(Some(&cursor)).await.unwrap());
+    assert!(source.changed(Some(&cursor)).await.unwrap().perhaps());
     db.run("DELETE FROM t WHERE k = 1").await;
     assert_eq!(since(&*source, &mut cursor).await.deletes, ["t_1"]);
     // Another selection of tables is another index.
@@ -320,7 +345,7 @@ async fn a_watermark_does_without_the_log() {
     let full = all(&*source).await;
     assert_eq!(full.documents.len(), 10);
     let mut cursor = full.cursor().unwrap().clone();
-    assert!(source.changed(Some(&cursor)).await.unwrap());
+    assert!(source.changed(Some(&cursor)).await.unwrap().perhaps());
     db.run("UPDATE t SET v = 0, at = '2026-02-01' WHERE k = 3").await;
     db.run("INSERT INTO version VALUES (1, 18446744073709551615)").await;
     db.run("INSERT INTO without VALUES (1)").await;
@@ -341,28 +366,28 @@ async fn whether_anything_changed_is_known_by_the_logs_position() {
     db.fill(10, 1).await;
     db.run("CREATE VIEW plain AS SELECT k FROM t").await;
     let source = db.source(&[]);
-    assert!(source.changed(None).await.unwrap());
+    assert!(source.changed(None).await.unwrap().perhaps());
     let mut cursor = all(&*source).await.cursor().unwrap().clone();
-    assert!(!source.changed(Some(&cursor)).await.unwrap());
+    assert!(!source.changed(Some(&cursor)).await.unwrap().perhaps());
     // Other settings read something else.
-    assert!(db.source(&[("tables", "t")]).changed(Some(&cursor)).await.unwrap());
+    assert!(db.source(&[("tables", "t")]).changed(Some(&cursor)).await.unwrap().perhaps());
     // Even a write elsewhere may be seen through a view.
     db.run("CREATE TABLE u (k INT)").await;
-    assert!(source.changed(Some(&cursor)).await.unwrap());
+    assert!(source.changed(Some(&cursor)).await.unwrap().perhaps());
 
     cursor = all(&*source).await.cursor().unwrap().clone();
-    assert!(!source.changed(Some(&cursor)).await.unwrap());
+    assert!(!source.changed(Some(&cursor)).await.unwrap().perhaps());
     db.run("DROP TABLE u").await;
     db.run("DROP VIEW plain").await;
     cursor = all(&*source).await.cursor().unwrap().clone();
     db.run("UPDATE t SET v = 'z' WHERE k = 1").await;
-    assert!(source.changed(Some(&cursor)).await.unwrap());
+    assert!(source.changed(Some(&cursor)).await.unwrap().perhaps());
     assert_eq!(since(&*source, &mut cursor).await.ids(), ["t_1"]);
-    assert!(!source.changed(Some(&cursor)).await.unwrap());
+    assert!(!source.changed(Some(&cursor)).await.unwrap().perhaps());
 
     db.run("CREATE VIEW timed AS SELECT k, NOW() AS at FROM t").await;
     let cursor = all(&*source).await.cursor().unwrap().clone();
-    assert!(source.changed(Some(&cursor)).await.unwrap(), "a view may change with the time");
+    assert!(source.changed(Some(&cursor)).await.unwrap().perhaps(), "a view may change with the time");
 
     // A log that is gone, and then another server.
     let source = db.source(&[("tables", "t")]);
@@ -382,7 +407,7 @@ async fn whether_anything_changed_is_known_by_the_logs_position() {
     assert!(error.to_string().contains("full sync") && sent.checkpoints.is_empty(), "{error}");
     let mut elsewhere = cursor.clone();
     elsewhere["binlog"]["server"] = json!("another");
-    assert!(source.changed(Some(&elsewhere)).await.unwrap());
+    assert!(source.changed(Some(&elsewhere)).await.unwrap().perhaps());
     let (_, result) = changes(&*source, &elsewhere).await;
     assert!(result.unwrap_err().to_string().contains("another one"));
 

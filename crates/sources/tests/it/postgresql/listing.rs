@@ -173,6 +173,33 @@ async fn tables_without_a_key_and_views_are_read_as_well() {
 
 #[tokio::test]
 #[ignore = "needs tests/backends/postgresql"]
+async fn a_view_that_cannot_be_computed_keeps_no_table_from_being_read() {
+    let database = Database::new("broken").await;
+    database
+        .run(
+            "CREATE TABLE a (id int PRIMARY KEY, v int); INSERT INTO a VALUES (1, 1), (2, 0);
+             CREATE VIEW broken AS SELECT id, 1 / v AS part FROM a;
+             CREATE MATERIALIZED VIEW empty AS SELECT id FROM a WITH NO DATA;
+             CREATE TABLE z (id int PRIMARY KEY); INSERT INTO z SELECT generate_series(1, 9)",
+        )
+        .await;
+    for (tables, name) in [("*", "broken"), ("empty,z,a", "empty")] {
+        let source = database.source(&[("tables", json!(tables))]);
+        source.validate().await.unwrap();
+        let listed = full(source.as_ref(), None).await;
+        assert!(listed.cursor.is_none());
+        let count = |table: &str| listed.documents.values().filter(|fields| fields["table"] == table).count();
+        assert_eq!((count("a"), count("z")), (2, 9), "{tables}");
+        let error = listed.result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Incomplete, "{error}");
+        let text = error.to_string();
+        assert!(text.contains(&format!("public.{name}: ")) && text.contains("Nothing was deleted"), "{text}");
+    }
+    database.drop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs tests/backends/postgresql"]
 async fn odd_names_are_quoted() {
     let database = Database::new("odd").await;
     database

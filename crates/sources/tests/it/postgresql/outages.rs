@@ -192,15 +192,17 @@ async fn a_restart_of_the_server_is_waited_for_and_only_it_changes_nothing() {
     for _ in 0..20 {
         database.run("CHECKPOINT").await;
         let cursor = full(source.as_ref(), None).await.cursor.unwrap();
-        if !source.changed(Some(&cursor)).await.unwrap() {
-            assert!(!source.changed(Some(&cursor)).await.unwrap());
+        if !source.changed(Some(&cursor)).await.unwrap().perhaps() {
+            assert!(!source.changed(Some(&cursor)).await.unwrap().perhaps());
             // Other settings, and whatever is written, make a sync worth while.
-            assert!(database.source(&[("tables", json!("t"))]).changed(Some(&cursor)).await.unwrap());
+            assert!(
+                database.source(&[("tables", json!("t"))]).changed(Some(&cursor)).await.unwrap().perhaps()
+            );
             database.run("UPDATE t SET v = 'new' WHERE id = 'k1'").await;
-            assert!(source.changed(Some(&cursor)).await.unwrap());
+            assert!(source.changed(Some(&cursor)).await.unwrap().perhaps());
             database.run("CREATE UNLOGGED TABLE u (id int PRIMARY KEY)").await;
             let unlogged = full(source.as_ref(), None).await.cursor.unwrap();
-            assert!(source.changed(Some(&unlogged)).await.unwrap());
+            assert!(source.changed(Some(&unlogged)).await.unwrap().perhaps());
             return;
         }
         tokio::time::sleep(Duration::from_millis(500)).await;

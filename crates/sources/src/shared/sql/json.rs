@@ -5,13 +5,12 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use crate::shared::sql::decimal;
+use crate::shared::digits::double;
 
 /// The value itself. A number of more digits than a double keeps becomes text, digit for digit. A document that is nested too
-/// deeply to be handled, or that is JSON to PostgreSQL alone (half a surrogate pair in a `json` column), is kept as text.
-pub(super) fn value(bytes: &[u8]) -> Value {
-    let text = super::text(bytes);
-    serde_json::from_str(&exact(&text)).unwrap_or_else(|_| Value::String(text.clone().into_owned()))
+/// deeply to be handled, or that is JSON to its server alone (half a surrogate pair), is kept as text.
+pub(crate) fn value(text: Cow<'_, str>) -> Value {
+    serde_json::from_str(&exact(&text)).unwrap_or_else(|_| Value::String(text.into_owned()))
 }
 
 /// The text with every number that a double does not keep in quotes.
@@ -42,15 +41,7 @@ fn is_kept(digits: &str) -> bool {
     if digits.len() <= 15 && !digits.contains(['e', 'E']) {
         return true;
     }
-    match digits.split_once(['e', 'E']) {
-        // The digits count as in any other number; the exponent must be one of a double.
-        Some((mantissa, _)) => {
-            let zero = mantissa.bytes().all(|byte| matches!(byte, b'-' | b'0' | b'.'));
-            !decimal::value(mantissa).is_string()
-                && digits.parse::<f64>().is_ok_and(|value| value.is_normal() || zero)
-        }
-        None => !decimal::value(digits).is_string(),
-    }
+    digits.parse::<i64>().is_ok() || double(digits).is_some()
 }
 
 /// Where numbers stand.
