@@ -1,5 +1,9 @@
-//! The cleanup loop: jobs that nobody runs any more end as errors, and their connectors say so.
+//! The cleanup loop: jobs that nobody runs any more end as errors, and their connectors say so. Sources of connectors that were
+//! deleted remove what they keep at the third party.
 
+use std::sync::PoisonError;
+
+use connectors_es_client::protocol_index::Stored;
 use connectors_protocol::connector::ConnectorDocument;
 use connectors_protocol::sync_job::{IDLE_SECONDS, SyncJobDocument};
 use connectors_protocol::timestamp;
@@ -21,6 +25,9 @@ pub(crate) async fn turn(service: &Service) -> Result<(), ServiceError> {
         }
     }
     let types = service.served_types();
+    for connector in shared.connectors.marked_as_deleted(&types, &service.own_ids()).await? {
+        forget(service, &connector).await;
+    }
     for connector in shared.connectors.supported(&types, &service.own_ids()).await? {
         for job in shared.jobs.idle(std::slice::from_ref(&connector.id), now).await? {
             let text = silence(&job.document);
@@ -35,6 +42,20 @@ pub(crate) async fn turn(service: &Service) -> Result<(), ServiceError> {
         tracing::info!("Ended {orphaned} jobs without a connector and {idle} idle jobs");
     }
     Ok(())
+}
+
+/// Once in a process: the mark stays, and a third party that cannot be reached may be gone for good.
+async fn forget(service: &Service, connector: &Stored<ConnectorDocument>) {
+    if !service.shared.forgotten.lock().unwrap_or_else(PoisonError::into_inner).insert(connector.id.clone()) {
+        return;
+    }
+    match service.forget(connector).await {
+        Ok(()) => tracing::debug!("Connector {} was deleted: its source keeps nothing for it", connector.id),
+        Err(error) => tracing::warn!(
+            "Connector {} was deleted; what its source keeps for it at the third party may still be there: {error}",
+            connector.id
+        ),
+    }
 }
 
 /// Which worker went silent, and when.

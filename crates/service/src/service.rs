@@ -1,6 +1,7 @@
 //! The loops, put together.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use connectors_es_client::protocol_index::{ConnectorIndex, SyncJobIndex};
@@ -106,6 +107,8 @@ pub(crate) struct Shared {
     pub(crate) license: LastLicense,
     /// Whether the cluster has the connector API, and these credentials may use it. Not known before the first look.
     pub(crate) connectors_api: OnceLock<bool>,
+    /// Deleted connectors whose sources were told by this process.
+    pub(crate) forgotten: Mutex<HashSet<String>>,
     /// Tells the loops that run jobs that this process made a new one.
     pub(crate) new_job: watch::Sender<()>,
 }
@@ -140,6 +143,7 @@ impl Service {
                 worker,
                 license,
                 connectors_api: OnceLock::new(),
+                forgotten: Mutex::default(),
                 new_job,
             }),
         }

@@ -256,3 +256,20 @@ async fn a_job_whose_connector_is_gone_ends_as_an_error() {
     assert_eq!(service.stop(), Some(0), "{}", service.log());
     server.forget(&place.index).await;
 }
+
+#[tokio::test]
+async fn the_source_of_a_deleted_connector_is_told_once() {
+    let server = Server::start().await;
+    let (place, connector) = connected(&server, "search-e2e-deleted").await;
+    change(&server, &connector, json!({"deleted": true})).await;
+    let mut settings = serving(&connector);
+    settings["service.job_cleanup_interval"] = json!(1);
+    let mut service = Service::start(&place.config(&server.url, &settings), "deleted");
+    let told = format!("Connector {connector} was deleted: its source keeps nothing for it");
+    let count = |log: String| log.matches(&told).count();
+    until("the source is told", SOON, async || (count(service.log()) > 0).then_some(())).await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert_eq!(count(service.log()), 1);
+    assert_eq!(service.stop(), Some(0), "{}", service.log());
+    server.forget(&place.index).await;
+}

@@ -18,20 +18,22 @@ impl ConnectorIndex {
         service_types: &[String],
         ids: &[String],
     ) -> Result<Vec<Stored<ConnectorDocument>>, EsError> {
-        let mut served = Vec::new();
-        if !service_types.is_empty() {
-            served.push(json!({"bool": {"filter": [
-                {"terms": {"service_type": service_types}},
-                {"term": {"is_native": false}},
-            ]}}));
+        match served(service_types, ids) {
+            Some(served) => self.not_deleted(&served).await,
+            None => Ok(Vec::new()),
         }
-        if !ids.is_empty() {
-            served.push(json!({"ids": {"values": ids}}));
-        }
-        if served.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.not_deleted(&json!({"bool": {"should": served, "minimum_should_match": 1}})).await
+    }
+
+    /// Those that a service served until they were deleted, as far as their documents are still there: Kibana and
+    /// `DELETE _connector/{id}` only mark them.
+    pub async fn marked_as_deleted(
+        &self,
+        service_types: &[String],
+        ids: &[String],
+    ) -> Result<Vec<Stored<ConnectorDocument>>, EsError> {
+        let Some(served) = served(service_types, ids) else { return Ok(Vec::new()) };
+        let query = json!({"bool": {"filter": [served, {"term": {"deleted": true}}]}});
+        self.find(&query, &json!(["_doc"])).await
     }
 
     /// All connectors that are not deleted.
@@ -81,4 +83,22 @@ impl ConnectorIndex {
             .await?;
         Ok(same.then_some(stored))
     }
+}
+
+/// What finds the connectors a service serves; none: it serves none.
+fn served(service_types: &[String], ids: &[String]) -> Option<Value> {
+    let mut served = Vec::new();
+    if !service_types.is_empty() {
+        served.push(json!({"bool": {"filter": [
+            {"terms": {"service_type": service_types}},
+            {"term": {"is_native": false}},
+        ]}}));
+    }
+    if !ids.is_empty() {
+        served.push(json!({"ids": {"values": ids}}));
+    }
+    if served.is_empty() {
+        return None;
+    }
+    Some(json!({"bool": {"should": served, "minimum_should_match": 1}}))
 }
