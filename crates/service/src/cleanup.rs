@@ -3,10 +3,10 @@
 
 use std::sync::PoisonError;
 
-use connectors_es_client::protocol_index::Stored;
 use connectors_protocol::connector::ConnectorDocument;
-use connectors_protocol::sync_job::{IDLE_SECONDS, SyncJobDocument};
+use connectors_protocol::sync_job::{IDLE_SECONDS, JobType, SyncJobDocument};
 use connectors_protocol::timestamp;
+use connectors_sdk::Retry;
 use jiff::Timestamp;
 
 use crate::service::{Service, ServiceError};
@@ -25,9 +25,6 @@ pub(crate) async fn turn(service: &Service) -> Result<(), ServiceError> {
         }
     }
     let types = service.served_types();
-    for connector in shared.connectors.marked_as_deleted(&types, &service.own_ids()).await? {
-        forget(service, &connector).await;
-    }
     for connector in shared.connectors.supported(&types, &service.own_ids()).await? {
         for job in shared.jobs.idle(std::slice::from_ref(&connector.id), now).await? {
             let text = silence(&job.document);
@@ -41,21 +38,41 @@ pub(crate) async fn turn(service: &Service) -> Result<(), ServiceError> {
     if orphaned + idle > 0 {
         tracing::info!("Ended {orphaned} jobs without a connector and {idle} idle jobs");
     }
-    Ok(())
+    forget_deleted(service, &types).await
 }
 
-/// Once in a process: the mark stays, and a third party that cannot be reached may be gone for good.
-async fn forget(service: &Service, connector: &Stored<ConnectorDocument>) {
-    if !service.shared.forgotten.lock().unwrap_or_else(PoisonError::into_inner).insert(connector.id.clone()) {
-        return;
+/// Has the sources of deleted connectors remove what they keep. The mark of a connector stays, so this process remembers whom it
+/// told; a third party that cannot be reached is tried again in the next turn.
+async fn forget_deleted(service: &Service, types: &[String]) -> Result<(), ServiceError> {
+    let shared = &service.shared;
+    let told = || shared.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
+    let deleted = shared.connectors.marked_as_deleted(types, &service.own_ids()).await?;
+    // One of that id may be made, and deleted, again.
+    told().retain(|id| deleted.iter().any(|connector| connector.id == *id));
+    for connector in deleted {
+        if told().contains(&connector.id) {
+            continue;
+        }
+        // A job would make again what is removed.
+        if !shared.jobs.running(std::slice::from_ref(&connector.id), &JobType::ALL).await?.is_empty() {
+            continue;
+        }
+        let result = service.forget(&connector).await;
+        let again = matches!(&result, Err(ServiceError::Source(error)) if error.retry() != Retry::Never);
+        match result {
+            Ok(()) => {
+                tracing::debug!("Connector {} was deleted: its source keeps nothing for it", connector.id);
+            }
+            Err(error) => tracing::warn!(
+                "Connector {} was deleted; what its source keeps for it at the third party may still be there: {error}",
+                connector.id
+            ),
+        }
+        if !again {
+            told().insert(connector.id);
+        }
     }
-    match service.forget(connector).await {
-        Ok(()) => tracing::debug!("Connector {} was deleted: its source keeps nothing for it", connector.id),
-        Err(error) => tracing::warn!(
-            "Connector {} was deleted; what its source keeps for it at the third party may still be there: {error}",
-            connector.id
-        ),
-    }
+    Ok(())
 }
 
 /// Which worker went silent, and when.

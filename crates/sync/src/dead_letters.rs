@@ -27,16 +27,6 @@ pub struct DeadLetter {
     pub reason: String,
 }
 
-impl DeadLetter {
-    /// Whether the same document may be taken at another time: nothing is wrong with it, as far as the status tells.
-    pub(crate) fn may_pass(&self) -> bool {
-        match self.status {
-            Some(status) => !matches!(status, 400 | 413 | 500),
-            None => self.operation == "download",
-        }
-    }
-}
-
 /// The dead letters of a job.
 #[derive(Debug)]
 pub(crate) struct DeadLetters {

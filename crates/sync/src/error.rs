@@ -46,6 +46,11 @@ pub enum SyncError {
         /// Written, unchanged, left out, vanished or dead letters.
         accounted: u64,
     },
+    /// An incremental sync knows what changed; what was there before is gone.
+    #[error(
+        "the index {0} is empty or gone, and an incremental sync sends only what changed. Run a full content sync; incremental ones go on from there."
+    )]
+    Emptied(String),
     /// A new index could not take the old one's place, which is as it was.
     #[error(transparent)]
     Rebuild(#[from] RebuildError),
@@ -74,6 +79,7 @@ impl SyncError {
             Self::Partitions(_) => "IncompleteListingError",
             Self::File { .. } => "FileError",
             Self::Unaccounted { .. } => "UnaccountedDocumentsError",
+            Self::Emptied(_) => "EmptyIndexError",
             Self::Rebuild(_) => "RebuildError",
             Self::Panic(_) => "SourcePanicError",
         }

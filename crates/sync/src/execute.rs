@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use crate::error::SyncError;
-use crate::fingerprint::{self, Made};
+use crate::fingerprint::{self, Left};
 use crate::intake::{Decisions, Intake, TakeError};
 use crate::job::SyncInput;
 use crate::prepare::Preparer;
@@ -91,26 +91,27 @@ impl Job {
     }
 
     async fn stages(&self) -> Result<Completed, SyncError> {
-        let (mut cursor, mut made) = fingerprint::split(self.input.cursor.clone());
+        let (cursor, mut left) = fingerprint::split(self.input.cursor.clone());
         let settings = fingerprint::of(&self.input);
-        let same_settings = made.as_ref().is_some_and(|made| made.settings == settings);
+        let same_settings = left.settings.as_ref() == Some(&settings);
         let changed = self.changed(cursor.as_ref(), same_settings).await?;
-        if !changed.perhaps() || sends_changes(&self.input) {
+        let follows = sends_changes(&self.input) && cursor.is_some();
+        if follows || !changed.perhaps() {
             let documents = self.documents().await?;
-            // Somebody else may have changed it, or a job that failed: only reading everything tells what it lacks.
-            made = made.filter(|made| documents == Some(made.documents));
-            let is_empty = documents.unwrap_or(0) == 0;
-            match changed {
-                Changed::Nothing(since) if made.is_some() || (sends_changes(&self.input) && !is_empty) => {
-                    tracing::info!("nothing changed since the last sync");
-                    let cursor = fingerprint::join(since.or(cursor), made.as_ref());
-                    return Ok(Completed { cursor, nothing_changed: true, ..Completed::default() });
+            let as_left = documents.is_some() && documents == left.documents;
+            if !as_left {
+                if follows && documents.unwrap_or(0) == 0 {
+                    return Err(SyncError::Emptied(self.index.clone()));
                 }
-                _ if is_empty && made.is_none() && cursor.is_some() => {
-                    tracing::info!("the index is empty: all documents are read");
-                    cursor = None;
-                }
-                _ => {}
+                // Somebody else changed it, or a job that failed: only reading everything tells what it lacks.
+                left.settings = None;
+            }
+            if let Changed::Nothing(since) = changed
+                && (as_left || follows)
+            {
+                tracing::info!("nothing changed since the last sync");
+                let cursor = fingerprint::join(since.or(cursor), &left);
+                return Ok(Completed { cursor, nothing_changed: true, ..Completed::default() });
             }
         }
         let rules = if self.input.apply_basic_rules && self.input.job_type != JobType::AccessControl {
@@ -160,11 +161,9 @@ impl Job {
             self.input.cursor.clone()
         } else {
             // What an incremental sync left alone is still as the last full sync's settings had it.
-            let settings =
-                if sends_changes(&self.input) { made.map(|made| made.settings) } else { Some(settings) };
-            let left = settings.zip(total_documents).filter(|_| all_done);
-            let made = left.map(|(settings, documents)| Made { settings, documents });
-            fingerprint::join(intake.cursor, made.as_ref())
+            let settings = if sends_changes(&self.input) { left.settings } else { Some(settings) };
+            let left = Left { settings: settings.filter(|_| all_done), documents: total_documents };
+            fingerprint::join(intake.cursor, &left)
         };
         Ok(Completed { cursor, total_documents, nothing_changed: false, rule_matches })
     }

@@ -10,13 +10,13 @@ use crate::job::SyncInput;
 const SETTINGS: &str = "_settings";
 const DOCUMENTS: &str = "_documents";
 
-/// How a sync left the index.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Made {
-    /// Fingerprint of the rules and the pipeline that its documents went through.
-    pub settings: String,
-    /// How many there were.
-    pub documents: u64,
+/// How a sync left the index, as far as that is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// Fingerprint of the rules and the pipeline that all documents went through. None: some have to be looked at again.
+    pub settings: Option<String>,
+    /// How many documents there were.
+    pub documents: Option<u64>,
 }
 
 /// Hash of the job's rules, pipeline and index.
@@ -33,31 +33,34 @@ pub(crate) fn of(input: &SyncInput) -> String {
 }
 
 /// The cursor as the source gave it, and what was stored with it.
-pub(crate) fn split(mut cursor: Option<Value>) -> (Option<Value>, Option<Made>) {
-    let Some(object) = cursor.as_mut().and_then(Value::as_object_mut) else { return (cursor, None) };
-    // Not `remove`, which would change the order of the others.
-    let taken = [SETTINGS, DOCUMENTS].map(|key| object.shift_remove(key));
-    // The source left none: there is nothing but ours.
-    let none = object.is_empty() && taken.iter().any(Option::is_some);
-    let made = match &taken {
-        [Some(Value::String(settings)), Some(Value::Number(documents))] => {
-            documents.as_u64().map(|documents| Made { settings: settings.clone(), documents })
-        }
-        _ => None,
+pub(crate) fn split(mut cursor: Option<Value>) -> (Option<Value>, Left) {
+    let Some(object) = cursor.as_mut().and_then(Value::as_object_mut) else {
+        return (cursor, Left::default());
     };
-    (cursor.filter(|_| !none), made)
+    // Not `remove`, which would change the order of the others.
+    let [settings, documents] = [SETTINGS, DOCUMENTS].map(|key| object.shift_remove(key));
+    // The source left none: there is nothing but ours.
+    let none = object.is_empty() && (settings.is_some() || documents.is_some());
+    let left = Left {
+        settings: settings.as_ref().and_then(Value::as_str).map(str::to_owned),
+        documents: documents.as_ref().and_then(Value::as_u64),
+    };
+    (cursor.filter(|_| !none), left)
 }
 
 /// The cursor as it is stored. One that is neither an object nor absent goes without.
-pub(crate) fn join(cursor: Option<Value>, made: Option<&Made>) -> Option<Value> {
-    let Some(Made { settings, documents }) = made else { return cursor };
+pub(crate) fn join(cursor: Option<Value>, left: &Left) -> Option<Value> {
     let mut object = match cursor {
+        None | Some(Value::Null) if *left == Left::default() => return None,
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(cursor)) => cursor,
         other => return other,
     };
-    object.insert(SETTINGS.to_owned(), json!(settings));
-    object.insert(DOCUMENTS.to_owned(), json!(documents));
+    let ours = [
+        (SETTINGS, left.settings.as_ref().map(|text| json!(text))),
+        (DOCUMENTS, left.documents.map(|count| json!(count))),
+    ];
+    object.extend(ours.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
     Some(Value::Object(object))
 }
 
@@ -67,15 +70,18 @@ mod tests {
 
     #[test]
     fn a_cursor_carries_the_fingerprint_past_the_source() {
-        let made = Made { settings: "abc".to_owned(), documents: 7 };
-        let stored = join(Some(json!({"lsn": "0/1"})), Some(&made));
+        let left = Left { settings: Some("abc".to_owned()), documents: Some(7) };
+        let stored = join(Some(json!({"lsn": "0/1"})), &left);
         assert_eq!(stored, Some(json!({"lsn": "0/1", "_settings": "abc", "_documents": 7})));
-        assert_eq!(split(stored), (Some(json!({"lsn": "0/1"})), Some(made.clone())));
-        assert_eq!(split(join(Some(json!("text")), Some(&made))), (Some(json!("text")), None));
-        assert_eq!(split(join(None, Some(&made))), (None, Some(made)));
-        assert_eq!(split(Some(json!({}))), (Some(json!({})), None));
-        assert_eq!(join(Some(json!({})), None), Some(json!({})));
+        assert_eq!(split(stored), (Some(json!({"lsn": "0/1"})), left.clone()));
+        assert_eq!(split(join(Some(json!("text")), &left)), (Some(json!("text")), Left::default()));
+        assert_eq!(split(join(None, &left)), (None, left.clone()));
+        let counted = Left { settings: None, ..left };
+        assert_eq!(split(join(None, &counted)), (None, counted));
+        assert_eq!(split(Some(json!({}))), (Some(json!({})), Left::default()));
+        assert_eq!(join(None, &Left::default()), None);
+        assert_eq!(join(Some(json!({})), &Left::default()), Some(json!({})));
         // Somebody wrote it.
-        assert_eq!(split(Some(json!({"_settings": "abc", "_documents": "7"}))), (None, None));
+        assert_eq!(split(Some(json!({"_settings": 1, "_documents": "7"}))), (None, Left::default()));
     }
 }

@@ -237,13 +237,14 @@ impl Intake {
 
     /// Records a document that cannot be written, for what is wrong with it.
     fn bury(&self, id: String, kind: &str, reason: impl Into<String>) {
-        self.ledger.bury(DeadLetter {
+        let letter = DeadLetter {
             id,
             operation: BulkOpKind::Index.as_str(),
             status: None,
             kind: kind.to_owned(),
             reason: reason.into(),
-        });
+        };
+        self.ledger.bury(letter, false);
     }
 
     /// Whether fields of the document have to be looked at or changed, and are not only sent.

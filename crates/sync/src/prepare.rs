@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use connectors_es_client::{BulkBody, BulkRequest};
-use connectors_sdk::{Content, DownloadResult, ErrorKind, LazyDownload};
+use connectors_sdk::{Content, DownloadResult, ErrorKind, LazyDownload, Retry};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument;
@@ -261,7 +261,8 @@ impl Assembly {
             }
             Err(error) => {
                 self.withdraw(&document.id, document.all_or_nothing);
-                return self.bury(document.id, "download", error.kind().name(), error.to_string());
+                let may_pass = error.retry() != Retry::Never;
+                return self.bury(document.id, "download", error.kind().name(), error.to_string(), may_pass);
             }
         };
         self.downloaded += u64::from(content.is_some());
@@ -287,7 +288,7 @@ impl Assembly {
             let reason = format!(
                 "{size} bytes are more than elasticsearch.bulk.max_text_document_size ({limit} bytes)"
             );
-            return self.bury(id, "size", "document_too_large", reason);
+            return self.bury(id, "size", "document_too_large", reason, false);
         }
         self.cut();
     }
@@ -326,7 +327,8 @@ impl Assembly {
         }
     }
 
-    fn bury(&self, id: String, operation: &'static str, kind: &str, reason: String) {
-        self.ledger.bury(DeadLetter { id, operation, status: None, kind: kind.to_owned(), reason });
+    fn bury(&self, id: String, operation: &'static str, kind: &str, reason: String, may_pass: bool) {
+        let letter = DeadLetter { id, operation, status: None, kind: kind.to_owned(), reason };
+        self.ledger.bury(letter, may_pass);
     }
 }

@@ -104,8 +104,9 @@ struct Inner {
 }
 
 impl Inner {
-    fn add(&mut self, letter: DeadLetter) {
-        self.counters.undelivered += u64::from(letter.may_pass());
+    /// `may_pass`: nothing is known to be wrong with the document itself.
+    fn add(&mut self, letter: DeadLetter, may_pass: bool) {
+        self.counters.undelivered += u64::from(may_pass);
         self.dead_letters.add(letter);
     }
 }
@@ -165,11 +166,11 @@ impl Ledger {
         self.lock().dead_letters.first()
     }
 
-    /// A document that will not be written.
-    pub(crate) fn bury(&self, letter: DeadLetter) {
+    /// A document that will not be written; `may_pass`: it may be at another time.
+    pub(crate) fn bury(&self, letter: DeadLetter, may_pass: bool) {
         let mut inner = self.lock();
         inner.counters.dead_letters += 1;
-        inner.add(letter);
+        inner.add(letter, may_pass);
     }
 
     /// A document Elasticsearch refused without an answer of its own.
@@ -177,7 +178,7 @@ impl Ledger {
         let mut inner = self.lock();
         let verdict = inner.monitor.failure(|| letter.reason.clone());
         inner.counters.dead_letters += u64::from(letter.operation != BulkOpKind::Delete.as_str());
-        inner.add(letter);
+        inner.add(letter, false);
         verdict
     }
 
@@ -202,13 +203,14 @@ impl Ledger {
             verdict = verdict.and(judged);
             // A document that could not be deleted was not sent by the source.
             inner.counters.dead_letters += u64::from(op.kind != BulkOpKind::Delete);
-            inner.add(DeadLetter {
+            let letter = DeadLetter {
                 id: op.id.to_owned(),
                 operation: op.kind.as_str(),
                 status: Some(item.status),
                 kind: failure.kind.to_string(),
                 reason: failure.reason.to_string(),
-            });
+            };
+            inner.add(letter, !matches!(item.status, 400 | 413));
         }
         verdict
     }

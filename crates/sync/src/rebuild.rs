@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use crate::counters::Counters;
-use crate::fingerprint::{self, Made};
+use crate::fingerprint::{self, Left};
 use crate::job::{Outcome, StopTokens, SyncInput, SyncReport, run_job};
 use crate::progress::Progress;
 use crate::replacement::{Replacement, new_name, remove_unused};
@@ -80,8 +80,9 @@ pub(crate) async fn run(
     if matches!(report.outcome, Outcome::Completed) {
         report.rebuilt = Some(tidy_up(&client, &replacement).await);
         // The next sync compares with the name, not with the index that has it now.
-        let (cursor, made) = fingerprint::split(report.cursor);
-        report.cursor = fingerprint::join(cursor, made.map(|made| Made { settings, ..made }).as_ref());
+        let (cursor, left) = fingerprint::split(report.cursor);
+        let settings = left.settings.map(|_| settings);
+        report.cursor = fingerprint::join(cursor, &Left { settings, ..left });
     } else {
         if may_be_in_place {
             // The server may still carry the swap out, and the old index may be gone by then.

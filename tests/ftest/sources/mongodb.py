@@ -78,7 +78,8 @@ class Source:
         self.collection = self.client[DATABASE][COLLECTION]
 
     def settings(self):
-        host = f"mongodb://127.0.0.1:{self.port}"
+        # With a million documents, collecting garbage keeps the server (Python) from answering the driver's heartbeat for more than 10 s.
+        host = f"mongodb://127.0.0.1:{self.port}/?connectTimeoutMS=120000"
         return {"host": host, "database": DATABASE, "collection": COLLECTION, "direct_connection": "true"}, {}
 
     def rows(self, numbers):

@@ -46,7 +46,7 @@ pub(super) struct Table {
     pub engine: String,
     /// In the table's order: that of the binary log, unless some are hidden.
     pub columns: Vec<Column>,
-    /// Whether there are columns that the account may not know of.
+    /// Whether there are columns that the account may not know of before one that it may. (Behind them, nothing tells of them.)
     pub hides: bool,
     /// The columns of the primary key, or else of a unique one without nulls, in the order of its index. Empty: there is none.
     pub key: Vec<usize>,

@@ -201,7 +201,7 @@ pub(super) async fn pause(
 }
 
 /// Whether other tables can be read all the same.
-fn is_of_one_table(kind: ErrorKind) -> bool {
+pub(super) fn is_of_one_table(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Incomplete | ErrorKind::PermissionDenied)
 }
 

@@ -47,7 +47,7 @@ async fn a_source_that_sends_changes_is_followed_in_order() {
     assert_eq!(fake.document("docs", "comes back").get("old"), None);
     let stays = fake.document("docs", "stays");
     assert_eq!((&stays["a"], &stays["name"]), (&json!(1), &json!("stays")));
-    assert_eq!(report.cursor, Some(json!({"at": 2})));
+    assert_eq!(report.cursor, Some(json!({"at": 2, "_documents": 2})));
     let counters = &report.counters;
     assert_eq!((counters.indexed, counters.deleted, counters.doc_deletes_queued), (3, 3, 4));
     assert_eq!(source.asked.lock().unwrap()[1], json!({"changes": [{"at": 1}, null]}));
@@ -95,35 +95,55 @@ async fn a_listing_must_not_send_changes() {
     }
 }
 
-/// An incremental job whose source sends these changes and the cursor 2; the last one left 1.
+const SETTINGS: &str = "those of the last full sync";
+
+/// An incremental job whose source sends these changes and the cursor 2; the last one left 1, and the index as it is.
 fn incremental(fake: &Fake, messages: Vec<Message>) -> SyncInput {
-    let documents = fake.ids("docs").len();
-    let cursor =
-        Some(json!({"at": 1, "_settings": "those of the last full sync", "_documents": documents.max(1)}));
+    let cursor = json!({"at": 1, "_settings": SETTINGS, "_documents": fake.ids("docs").len()});
     let checkpoint = Message::Checkpoint(json!({"at": 2}));
     SyncInput {
         job_type: JobType::Incremental,
         source_sends_changes: true,
-        cursor,
+        cursor: Some(cursor),
         ..input(fake, Listed::new(messages.into_iter().chain([checkpoint]).collect()))
     }
 }
 
+/// The same, but the source says that nothing changed.
+fn unchanged(fake: &Fake, since: Option<Value>) -> SyncInput {
+    let mut source = Listed::new(vec![]);
+    source.changed = Changed::Nothing(since);
+    SyncInput { source: Arc::new(source), ..incremental(fake, vec![]) }
+}
+
 #[tokio::test]
-async fn an_index_that_is_empty_or_gone_is_filled_anew() {
+async fn an_index_that_was_emptied_needs_a_full_sync() {
     for exists in [false, true] {
         let fake = Fake::start().await;
+        fake.put("docs", "a", json!({"id": "a"}));
+        let jobs = [incremental(&fake, vec![Message::Document(document("b", T1))]), unchanged(&fake, None)];
         if exists {
-            fake.lock().indices.insert("docs".to_owned(), BTreeMap::new());
+            fake.lock().indices.get_mut("docs").unwrap().clear();
+        } else {
+            fake.lock().indices.clear();
         }
-        let mut source = Listed::new(vec![Message::Document(document("a", T1))]);
-        source.changed = Changed::Nothing(None);
-        let source = Arc::new(source);
-        let report = sync(SyncInput { source: source.clone(), ..incremental(&fake, vec![]) }).await;
-        assert!(matches!(report.outcome, Outcome::Completed), "{report:?}");
-        assert_eq!(source.asked.lock().unwrap()[1], json!({"changes": [null, null]}), "all is asked for");
-        assert_eq!((fake.ids("docs"), report.cursor), (vec!["a".to_owned()], None));
+        for job in jobs {
+            let report = sync(job).await;
+            let Outcome::Failed(error) = report.outcome else { panic!("{report:?}") };
+            assert!(error.to_string().contains("Run a full content sync"), "{error}");
+            assert_eq!((fake.ids("docs").len(), report.cursor), (0, None));
+        }
     }
+    // One that the last sync left empty is in order.
+    let fake = Fake::start().await;
+    fake.lock().indices.insert("docs".to_owned(), BTreeMap::new());
+    assert!(sync(unchanged(&fake, None)).await.nothing_changed);
+    let report = sync(incremental(&fake, vec![Message::Document(document("b", T1))])).await;
+    assert_eq!(report.cursor, Some(json!({"at": 2, "_settings": SETTINGS, "_documents": 1})));
+    // Without a cursor there is nothing that could be missing.
+    let fake = Fake::start().await;
+    let first = SyncInput { cursor: None, ..incremental(&fake, vec![Message::Document(document("b", T1))]) };
+    assert_eq!(sync(first).await.cursor, Some(json!({"at": 2, "_documents": 1})));
 }
 
 #[tokio::test]
@@ -131,27 +151,29 @@ async fn a_newer_cursor_is_kept_although_nothing_changed() {
     let fake = Fake::start().await;
     fake.put("docs", "a", json!({"id": "a"}));
     for (since, kept) in [(Some(json!({"at": 5})), 5), (None, 1)] {
-        let mut source = Listed::new(vec![]);
-        source.changed = Changed::Nothing(since);
-        let report = sync(SyncInput { source: Arc::new(source), ..incremental(&fake, vec![]) }).await;
+        let report = sync(unchanged(&fake, since)).await;
         assert!(report.nothing_changed);
-        let expected = json!({"at": kept, "_settings": "those of the last full sync", "_documents": 1});
-        assert_eq!(report.cursor, Some(expected));
+        assert_eq!(report.cursor, Some(json!({"at": kept, "_settings": SETTINGS, "_documents": 1})));
     }
-    // The index is not as the last sync left it: the next full sync has to look, whatever the source says.
-    let mut source = Listed::new(vec![]);
-    source.changed = Changed::Nothing(None);
-    let job = SyncInput { source: Arc::new(source), ..incremental(&fake, vec![]) };
+}
+
+#[tokio::test]
+async fn the_next_full_sync_looks_at_an_index_that_others_changed() {
+    let fake = Fake::start().await;
+    fake.put("docs", "a", json!({"id": "a"}));
+    let jobs = [unchanged(&fake, None), incremental(&fake, vec![delete("a")])];
     fake.put("docs", "b", json!({"id": "b"}));
-    let report = sync(job).await;
-    assert!(report.nothing_changed);
-    assert_eq!(report.cursor, Some(json!({"at": 1})));
+    for (job, at, documents) in jobs.into_iter().zip([1, 2]).map(|(job, at)| (job, at, 1)) {
+        let report = sync(job).await;
+        assert!(matches!(report.outcome, Outcome::Completed), "{report:?}");
+        // Without the settings it does not ask whether anything changed.
+        assert_eq!(report.cursor, Some(json!({"at": at, "_documents": documents})));
+    }
 }
 
 #[tokio::test]
 async fn changes_that_elasticsearch_could_not_take_are_sent_again() {
-    let settings = |cursor: &Option<Value>| cursor.as_ref().unwrap().get("_settings").is_some();
-    for (status, again) in [(503, true), (403, true), (400, false)] {
+    for (status, again) in [(503, true), (403, true), (500, true), (400, false)] {
         let fake = Fake::start().await;
         for id in ["a", "b", "other"] {
             fake.put("docs", id, json!({"id": id}));
@@ -165,10 +187,11 @@ async fn changes_that_elasticsearch_could_not_take_are_sent_again() {
             let report = sync(job).await;
             assert!(matches!(report.outcome, Outcome::Completed), "{report:?}");
             let all_done = refused == "nothing";
+            let cursor = report.cursor.unwrap();
             let at = if all_done || !again { 2 } else { 1 };
-            assert_eq!(report.cursor.as_ref().unwrap()["at"], at, "{refused} refused by {status}");
+            assert_eq!(cursor["at"], at, "{refused} refused by {status}");
             // What is not sent again by the next incremental sync is left to the next full one, which reads all.
-            assert_eq!(settings(&report.cursor), all_done || again, "{refused} refused by {status}");
+            assert_eq!(cursor.get("_settings").is_some(), all_done || again, "{refused} refused by {status}");
         }
         assert_eq!(fake.ids("docs"), ["a", "other"]);
     }

@@ -107,8 +107,8 @@ pub(super) async fn follow(
         tables.iter().cloned().partition(|table| keys::is_followed(table));
     if !others.is_empty() {
         tracing::warn!(
-            "changes of {} are seen by full syncs only: views, tables without a key that the binary log shows, and tables with columns \
-             that the account may not know of",
+            "changes of {} are seen by full syncs only: views, tables without a key that the binary log shows, and tables in which \
+             a column that the account may not know of stands before one that it may",
             listed(others.iter().map(|table| table.name.as_str()))
         );
     }

@@ -10,12 +10,15 @@ use crate::postgresql::PostgresqlSource;
 use crate::postgresql::catalog::Table;
 use crate::postgresql::client::Session;
 use crate::postgresql::error::quoted;
-use crate::postgresql::read::{Query, Work};
+use crate::postgresql::read::{Query, Work, is_of_one_table};
 use crate::shared::sql::selection::listed;
 
-/// Tables that have the column, with values of which there is a greatest one: numbers, times, texts (`typcategory`).
+/// Tables that have the column, with values of which there is a greatest one: of a category that `max` takes whole (numbers, times, texts, addresses,
+/// enumerations: `typcategory`), or of a type that it names.
 const USABLE: &str = "SELECT a.attrelid FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
-     WHERE a.attrelid = ANY ($1) AND a.attname = $2 AND NOT a.attisdropped AND t.typcategory IN ('N', 'D', 'T', 'S')";
+     WHERE a.attrelid = ANY ($1) AND a.attname = $2 AND NOT a.attisdropped AND (t.typcategory IN ('N', 'D', 'T', 'S', 'I', 'E') \
+         OR EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace \
+             AND p.proname = 'max' AND p.pronargs = 1 AND p.proargtypes[0] = t.oid))";
 
 impl PostgresqlSource {
     /// The numbers of the tables that have a watermark.
@@ -45,7 +48,15 @@ impl PostgresqlSource {
             let from = format!("{}.{}", quoted(&self.place().schema), quoted(&table.name));
             let query = format!("SELECT pg_catalog.max({})::pg_catalog.text FROM {from}", quoted(column));
             let failed = |error| self.place().error("read the watermark", &error, Some(&table.name));
-            let rows = session.query(&query, &[]).await.map_err(failed)?;
+            let rows = match session.query(&query, &[]).await.map_err(failed) {
+                Ok(rows) => rows,
+                // Reading the table meets it as well, and the others are read.
+                Err(error) if is_of_one_table(error.kind()) => {
+                    tracing::warn!("{error}");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let greatest = rows.first().map_or(Ok(None), |row| row.try_get::<_, Option<String>>(0));
             watermarks.insert(table.name.clone(), greatest.map_err(failed)?);
         }
@@ -68,13 +79,13 @@ impl PostgresqlSource {
         if with.is_empty() {
             return Err(SourceError::configuration(
                 "watermark_column",
-                format!("none of the tables has a column {column} of numbers, times or texts"),
+                format!("none of the tables has a column {column} of a type with a greatest value"),
             ));
         }
         if !without.is_empty() {
             let names = without.iter().map(|table| table.name.as_str());
             tracing::warn!(
-                "These have no column {column} of numbers, times or texts, and are left to full syncs: {}",
+                "These have no column {column} of a type with a greatest value, and are left to full syncs: {}",
                 listed(names)
             );
         }

@@ -82,6 +82,12 @@ fn json_is_kept_as_it_is() {
         parsed(r#"[123456789012345678901, -0.12345678901234567891, 1e400, 1e-400, 1e3, 0e0]"#),
         json!(["123456789012345678901", "-0.12345678901234567891", "1e400", "1e-400", 1e3, 0.0])
     );
+    // Doubles to the last digit, which reading JSON takes care for only if it is told to.
+    for digits in
+        ["51.248178375505404", "-36.573994842753436", "7.101215824554616e+260", "0.30000000000000004"]
+    {
+        assert_eq!(parsed(digits).to_string(), digits);
+    }
     assert_eq!(parsed("9223372036854775807"), json!(i64::MAX));
     assert_eq!(parsed(r#""\ud800""#), json!(r#""\ud800""#));
     let deep = "[".repeat(500) + &"]".repeat(500);
