@@ -239,11 +239,19 @@ impl Service {
             Err(error) => return Some(refused(CHECK, &error)),
         };
         let metadata = &newest.document.metadata;
-        let count = metadata.get("counters")?["dead_letters"].as_u64().filter(|count| *count > 0)?;
+        let counters = metadata.get("counters")?;
+        let counted = ["dead_letters", "bulk_item_responses.delete.result_errors"];
+        let count: u64 = counted.iter().filter_map(|counter| counters[*counter].as_u64()).sum();
+        if count == 0 {
+            return None;
+        }
         let reason = metadata.get("dead_letters").and_then(|letters| letters[0]["reason"].as_str());
         Some(Finding::warning(
             CHECK,
-            format!("the last sync could not write {count}: {}", reason.unwrap_or("no reason was kept")),
+            format!(
+                "the last sync could not write or delete {count}: {}",
+                reason.unwrap_or("no reason was kept")
+            ),
             format!("connectors job view {}", newest.id),
         ))
     }
@@ -362,7 +370,7 @@ async fn check_index(client: &EsClient, connector: &Stored<ConnectorDocument>) -
             let alias = alias.map(|behind| format!(", an alias of {behind}")).unwrap_or_default();
             Finding::ok(CHECK, format!("{index}{alias}, {count} documents"))
         }
-        Ok((None, _)) => Finding::ok(CHECK, format!("{index}, which the first sync makes")),
+        Ok((None, _)) => Finding::ok(CHECK, format!("{index}, which the next sync makes")),
         Err(error) => refused(CHECK, &error),
     });
     found

@@ -38,41 +38,57 @@ pub(crate) async fn turn(service: &Service) -> Result<(), ServiceError> {
     if orphaned + idle > 0 {
         tracing::info!("Ended {orphaned} jobs without a connector and {idle} idle jobs");
     }
-    forget_deleted(service, &types).await
+    forget_deleted(service, &types, now).await
 }
 
 /// Has the sources of deleted connectors remove what they keep. The mark of a connector stays, so this process remembers whom it
 /// told; a third party that cannot be reached is tried again in the next turn.
-async fn forget_deleted(service: &Service, types: &[String]) -> Result<(), ServiceError> {
+async fn forget_deleted(service: &Service, types: &[String], now: Timestamp) -> Result<(), ServiceError> {
     let shared = &service.shared;
     let told = || shared.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
     let deleted = shared.connectors.marked_as_deleted(types, &service.own_ids()).await?;
     // One of that id may be made, and deleted, again.
-    told().retain(|id| deleted.iter().any(|connector| connector.id == *id));
+    told().retain(|id, _| deleted.iter().any(|connector| connector.id == *id));
     for connector in deleted {
-        if told().contains(&connector.id) {
+        let before = told().get(&connector.id).copied();
+        if before == Some(Told::Done) {
             continue;
         }
-        // A job would make again what is removed.
-        if !shared.jobs.running(std::slice::from_ref(&connector.id), &JobType::ALL).await?.is_empty() {
+        // A job would make again what is removed; one whose worker died does not.
+        let running = shared.jobs.running(std::slice::from_ref(&connector.id), &JobType::ALL).await?;
+        if running.iter().any(|job| !job.document.is_idle(now)) {
             continue;
         }
-        let result = service.forget(&connector).await;
-        let again = matches!(&result, Err(ServiceError::Source(error)) if error.retry() != Retry::Never);
-        match result {
+        let what = match service.forget(&connector).await {
             Ok(()) => {
                 tracing::debug!("Connector {} was deleted: its source keeps nothing for it", connector.id);
+                Told::Done
             }
-            Err(error) => tracing::warn!(
-                "Connector {} was deleted; what its source keeps for it at the third party may still be there: {error}",
-                connector.id
-            ),
-        }
-        if !again {
-            told().insert(connector.id);
-        }
+            Err(error) => {
+                if before.is_none() {
+                    tracing::warn!(
+                        "Connector {} was deleted; what its source keeps for it at the third party may still be there: {error}",
+                        connector.id
+                    );
+                }
+                match error {
+                    ServiceError::Source(error) if error.retry() != Retry::Never => Told::Unreachable,
+                    _ => Told::Done,
+                }
+            }
+        };
+        told().insert(connector.id, what);
     }
     Ok(())
+}
+
+/// What became of telling a source that its connector is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// It removed what it kept, or refused to; somebody was told.
+    Done,
+    /// The third party could not be reached.
+    Unreachable,
 }
 
 /// Which worker went silent, and when.

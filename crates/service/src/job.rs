@@ -362,7 +362,11 @@ impl Service {
                 continue;
             };
             let cursor = report.as_ref().and_then(|report| report.cursor.as_ref());
-            let update = ConnectorDocument::sync_ended(Some(&ended.document), cursor, Timestamp::now());
+            let mut update = ConnectorDocument::sync_ended(Some(&ended.document), cursor, Timestamp::now());
+            // A completed job has written its own.
+            if report.as_ref().is_some_and(|report| report.emptied) {
+                update.entry("sync_cursor").or_insert(Value::Null);
+            }
             shared.connectors.write_from(&connector, &update).await?;
             log_end(&ended.document, report.as_deref());
             return Ok(JobEnd::Ran(Box::new(ended.document), report));

@@ -1,6 +1,6 @@
 //! The loops, put together.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -107,8 +107,8 @@ pub(crate) struct Shared {
     pub(crate) license: LastLicense,
     /// Whether the cluster has the connector API, and these credentials may use it. Not known before the first look.
     pub(crate) connectors_api: OnceLock<bool>,
-    /// Deleted connectors whose sources were told by this process.
-    pub(crate) forgotten: Mutex<HashSet<String>>,
+    /// Ids of deleted connectors whose sources this process told.
+    pub(crate) forgotten: Mutex<HashMap<String, cleanup::Told>>,
     /// Tells the loops that run jobs that this process made a new one.
     pub(crate) new_job: watch::Sender<()>,
 }

@@ -46,9 +46,9 @@ pub enum SyncError {
         /// Written, unchanged, left out, vanished or dead letters.
         accounted: u64,
     },
-    /// An incremental sync knows what changed; what was there before is gone.
+    /// An incremental sync knows what changed; what was there before is gone. The cursor is to be forgotten.
     #[error(
-        "the index {0} is empty or gone, and an incremental sync sends only what changed. Run a full content sync; incremental ones go on from there."
+        "the index {0} is empty or gone, although the last sync left documents in it. The next sync, full or incremental, sends every document."
     )]
     Emptied(String),
     /// A new index could not take the old one's place, which is as it was.

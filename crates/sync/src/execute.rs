@@ -3,6 +3,7 @@
 mod index;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use connectors_es_client::{BulkBody, BulkOpKind, BulkParams, EsClient};
@@ -57,6 +58,8 @@ pub(crate) struct Job {
     /// while Elasticsearch is the quicker one, and do not pile up in memory when it is the slower one.
     tickets: Arc<Semaphore>,
     stop: CancellationToken,
+    /// See [`is_emptied`](Self::is_emptied).
+    emptied: AtomicBool,
 }
 
 impl Job {
@@ -81,7 +84,8 @@ impl Job {
         let batches = Arc::new(Semaphore::new(batch_count as usize));
         // Two at least: one is read while the other is on its way.
         let tickets = Arc::new(Semaphore::new(requests.clamp(2, 1 << 16)));
-        Self { input, client, index, ledger, writer, preparer, batches, batch_count, tickets, stop }
+        let emptied = AtomicBool::new(false);
+        Self { input, client, index, ledger, writer, preparer, batches, batch_count, tickets, stop, emptied }
     }
 
     /// Runs the job to its end.
@@ -91,30 +95,21 @@ impl Job {
     }
 
     async fn stages(&self) -> Result<Completed, SyncError> {
-        let (cursor, mut left) = fingerprint::split(self.input.cursor.clone());
+        let (cursor, mut left) = fingerprint::split(self.input.cursor.clone().filter(|_| self.is_content()));
         let settings = fingerprint::of(&self.input);
         let same_settings = left.settings.as_ref() == Some(&settings);
         let changed = self.changed(cursor.as_ref(), same_settings).await?;
         let follows = sends_changes(&self.input) && cursor.is_some();
-        if follows || !changed.perhaps() {
-            let documents = self.documents().await?;
-            let as_left = documents.is_some() && documents == left.documents;
-            if !as_left {
-                if follows && documents.unwrap_or(0) == 0 {
-                    return Err(SyncError::Emptied(self.index.clone()));
-                }
-                // Somebody else changed it, or a job that failed: only reading everything tells what it lacks.
-                left.settings = None;
-            }
-            if let Changed::Nothing(since) = changed
-                && (as_left || follows)
-            {
-                tracing::info!("nothing changed since the last sync");
-                let cursor = fingerprint::join(since.or(cursor), &left);
-                return Ok(Completed { cursor, nothing_changed: true, ..Completed::default() });
-            }
+        let as_left = self.is_as_left(&left, follows).await?;
+        if let Changed::Nothing(since) = changed
+            && (as_left || follows)
+        {
+            tracing::info!("nothing changed since the last sync");
+            left.settings = left.settings.filter(|_| as_left);
+            let cursor = fingerprint::join(since.or(cursor), &left);
+            return Ok(Completed { cursor, nothing_changed: true, ..Completed::default() });
         }
-        let rules = if self.input.apply_basic_rules && self.input.job_type != JobType::AccessControl {
+        let rules = if self.input.apply_basic_rules && self.is_content() {
             BasicRules::parse(&self.input.filter.rules)?
         } else {
             BasicRules::default()
@@ -122,8 +117,9 @@ impl Job {
         // The source fills its queue while the index is looked at.
         let (sink, inbox) = connectors_sdk::channel(self.queue());
         self.ledger.watch(inbox.gauge());
-        let source =
-            AbortOnDropHandle::new(tokio::spawn(send_all(&self.input, cursor, sink).in_current_span()));
+        let source = AbortOnDropHandle::new(tokio::spawn(
+            send_all(&self.input, cursor.clone(), sink).in_current_span(),
+        ));
         let exists = self.client.index_exists(&self.index).await?;
         let inventory = if sends_changes(&self.input) {
             None
@@ -156,14 +152,19 @@ impl Job {
         let counters = self.ledger.counters();
         // What could not be written or deleted is tried again by the next full sync, although the source has nothing new.
         let all_done = counters.dead_letters == 0 && counters.delete.errors == 0;
+        let settings = if sends_changes(&self.input) {
+            // What it left alone is as a full sync with these settings had it, and what it wrote went through the same.
+            left.settings.filter(|made| follows && as_left && *made == settings)
+        } else {
+            Some(settings)
+        };
+        let documents = total_documents;
         let cursor = if sends_changes(&self.input) && counters.undelivered > 0 {
             tracing::warn!("the next incremental sync sends again what changed since the last one");
-            self.input.cursor.clone()
+            fingerprint::join(cursor, &Left { settings, documents })
         } else {
-            // What an incremental sync left alone is still as the last full sync's settings had it.
-            let settings = if sends_changes(&self.input) { left.settings } else { Some(settings) };
-            let left = Left { settings: settings.filter(|_| all_done), documents: total_documents };
-            fingerprint::join(intake.cursor, &left)
+            let settings = settings.filter(|_| all_done);
+            fingerprint::join(intake.cursor, &Left { settings, documents })
         };
         Ok(Completed { cursor, total_documents, nothing_changed: false, rule_matches })
     }
@@ -180,10 +181,33 @@ impl Job {
         if asks { Ok(self.input.source.changed(cursor).await?) } else { Ok(Changed::Perhaps) }
     }
 
-    /// How many documents the index has; none: there is no index.
-    async fn documents(&self) -> Result<Option<u64>, SyncError> {
+    /// Whether the index has as many documents as the last sync left. Otherwise somebody else changed it, or a job that failed:
+    /// only reading everything tells what it lacks. `follows`: this job sends changes only.
+    async fn is_as_left(&self, left: &Left, follows: bool) -> Result<bool, SyncError> {
+        let Some(expected) = left.documents else { return Ok(false) };
         let exists = self.client.index_exists(&self.index).await?;
-        Ok(if exists { Some(self.client.count(&self.index, None).await?) } else { None })
+        let documents = if exists { self.client.count(&self.index, None).await? } else { 0 };
+        if documents == 0 && expected > 0 {
+            self.emptied.store(true, Ordering::Relaxed);
+            if follows {
+                return Err(SyncError::Emptied(self.index.clone()));
+            }
+        } else if follows && documents != expected {
+            tracing::warn!(
+                "{} has {documents} documents, the last sync left {expected}: the next full sync looks at all of them",
+                self.index
+            );
+        }
+        Ok(exists && documents == expected)
+    }
+
+    /// Whether what the last sync left in the index is gone: its cursor means nothing any more.
+    pub(crate) fn is_emptied(&self) -> bool {
+        self.emptied.load(Ordering::Relaxed)
+    }
+
+    fn is_content(&self) -> bool {
+        self.input.job_type != JobType::AccessControl
     }
 
     /// How much may wait between the source and this job. The batches behind are what keeps both busy; a document that waits takes
@@ -232,12 +256,12 @@ impl Job {
 
     /// Whether the documents' field `id` is the source's own.
     fn owns_id_field(&self) -> bool {
-        self.input.job_type != JobType::AccessControl && self.input.source.owns_id_field()
+        self.is_content() && self.input.source.owns_id_field()
     }
 
     /// Whether the documents say who may see them.
     fn is_restricted(&self) -> bool {
-        self.input.job_type != JobType::AccessControl && self.input.source.restricts_access()
+        self.is_content() && self.input.source.restricts_access()
     }
 
     /// Reads the source and has everything prepared that is to be written.

@@ -115,6 +115,9 @@ pub struct SyncReport {
     pub total_documents: Option<u64>,
     /// The cursor the source left; only of a completed job, and only then to be stored.
     pub cursor: Option<Value>,
+    /// What the last sync left in the index was gone when this one began. Unless it completed, the stored cursor is to be
+    /// forgotten: what it says was done is undone.
+    pub emptied: bool,
     /// Which sync rule decided about how many documents; only of a job that read the source to its end.
     pub rule_matches: Option<RuleMatches>,
     /// The source said that nothing changed since the cursor, so nothing was read.
@@ -184,6 +187,7 @@ pub(crate) async fn run_job(
         dead_letters: ledger.dead_letters(),
         total_documents: completed.total_documents,
         cursor: completed.cursor,
+        emptied: job.is_emptied(),
         rule_matches: completed.rule_matches,
         nothing_changed: completed.nothing_changed,
         rebuilt: None,

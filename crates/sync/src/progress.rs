@@ -177,8 +177,13 @@ impl Ledger {
     pub(crate) fn refuse(&self, letter: DeadLetter) -> Result<(), TooManyErrors> {
         let mut inner = self.lock();
         let verdict = inner.monitor.failure(|| letter.reason.clone());
-        inner.counters.dead_letters += u64::from(letter.operation != BulkOpKind::Delete.as_str());
-        inner.add(letter, false);
+        if letter.operation == BulkOpKind::Delete.as_str() {
+            inner.counters.delete.errors += 1;
+        } else {
+            inner.counters.dead_letters += 1;
+        }
+        let may_pass = letter.status.is_none_or(may_pass);
+        inner.add(letter, may_pass);
         verdict
     }
 
@@ -210,7 +215,7 @@ impl Ledger {
                 kind: failure.kind.to_string(),
                 reason: failure.reason.to_string(),
             };
-            inner.add(letter, !matches!(item.status, 400 | 413));
+            inner.add(letter, may_pass(item.status));
         }
         verdict
     }
@@ -257,6 +262,11 @@ impl Ledger {
             publish(sender, progress);
         }
     }
+}
+
+/// Whether a document that was refused with this status may be taken at another time. 500 is what a pipeline answers that fails.
+fn may_pass(status: u16) -> bool {
+    !matches!(status, 400 | 413 | 500)
 }
 
 /// Wakes watchers only if there is news.

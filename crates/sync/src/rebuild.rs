@@ -59,7 +59,7 @@ pub(crate) async fn run(
     };
     tracing::info!("Rebuilding {}: writing to {name}", input.index);
     let settings = fingerprint::of(&input);
-    let filling = SyncInput { index: name.clone(), rebuild: None, force: true, ..input };
+    let filling = SyncInput { index: name.clone(), rebuild: None, force: true, cursor: None, ..input };
     let mut report = run_job(filling, progress, tokens.clone()).await;
     let mut may_be_in_place = false;
     if matches!(report.outcome, Outcome::Completed) {
@@ -124,6 +124,7 @@ fn not_begun(input: &SyncInput, outcome: Outcome, started_at: Timestamp) -> Sync
         dead_letters: Vec::new(),
         total_documents: None,
         cursor: None,
+        emptied: false,
         rule_matches: None,
         nothing_changed: false,
         rebuilt: None,

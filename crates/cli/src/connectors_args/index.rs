@@ -21,7 +21,7 @@ pub enum IndexCommand {
     },
     /// Delete all documents of an index; its mapping and settings stay
     #[command(
-        after_help = "The next full sync of its connector writes all documents again.\n\nExample:\n  connectors index clean search-notes --yes"
+        after_help = "The next full sync of its connector writes all documents again. An incremental one before that ends\nwith an error, and the next sync of either kind writes them.\n\nExample:\n  connectors index clean search-notes --yes"
     )]
     Clean(IndexTarget),
     /// Delete an index with all documents

@@ -103,13 +103,14 @@ async fn what_keeps_a_connector_from_working_is_said_with_what_to_do() {
     // A job that completed and left documents out.
     let job = json!({
         "connector": {"id": id}, "job_type": "full", "status": "completed", "created_at": "2999-01-01T00:00:00Z",
-        "metadata": {"counters": {"dead_letters": 3}, "dead_letters": [{"reason": "mapper_parsing"}]},
+        "metadata": {"counters": {"dead_letters": 2, "bulk_item_responses.delete.result_errors": 1},
+            "dead_letters": [{"reason": "mapper_parsing"}]},
     });
     let path = "/.elastic-connectors-sync-jobs/_doc/e2e-unwritten?refresh=true";
     assert!(server.call(Method::PUT, path, Some(job)).await.0 < 300);
     let (result, message, fix) = finding(&check_json()["connectors"][0]["findings"], "documents");
     assert_eq!((result.as_str(), fix.as_str()), ("warning", "connectors job view e2e-unwritten"));
-    assert_eq!(message, "the last sync could not write 3: mapper_parsing");
+    assert_eq!(message, "the last sync could not write or delete 3: mapper_parsing");
     assert!(server.call(Method::DELETE, path, None).await.0 < 300);
 
     // Without an id, all of them are looked at.

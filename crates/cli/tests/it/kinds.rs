@@ -67,6 +67,30 @@ async fn an_incremental_sync_writes_what_changed_since_the_last_sync_of_any_kind
 }
 
 #[tokio::test]
+async fn an_emptied_index_is_told_and_filled_by_the_next_sync() {
+    let server = Server::start().await;
+    let (place, connector) = connected(&server, "search-e2e-emptied").await;
+    let mut service = Service::start(&place.config(&server.url, &serving(&connector)), "emptied");
+    place.write("new.txt", "new");
+    let job = run(&server, &place, &connector, "incremental", "completed").await;
+    assert_eq!(counts(&job), (1, 0), "{job}");
+
+    let path = format!("/{}/_delete_by_query?refresh=true", place.index);
+    let (status, answer) = server.call(Method::POST, &path, Some(json!({"query": {"match_all": {}}}))).await;
+    assert_eq!(status, 200, "{answer}");
+    let job = run(&server, &place, &connector, "incremental", "error").await;
+    assert!(job["error"].as_str().unwrap().starts_with("EmptyIndexError: "), "{job}");
+    assert_eq!(server.connector(&place.index).await.1["sync_cursor"], Value::Null);
+    let job = run(&server, &place, &connector, "incremental", "completed").await;
+    assert_eq!(counts(&job), (place.listing().len() as u64, 0), "{job}");
+    assert_eq!(server.documents(&place.index).await, place.listing());
+    let job = run(&server, &place, &connector, "incremental", "completed").await;
+    assert_eq!(counts(&job), (0, 0), "{job}");
+    assert_eq!(service.stop(), Some(0), "{}", service.log());
+    server.forget(&place.index).await;
+}
+
+#[tokio::test]
 async fn a_job_for_what_is_switched_off_says_so() {
     let server = Server::start().await;
     let (place, connector) = connected(&server, "search-e2e-off").await;

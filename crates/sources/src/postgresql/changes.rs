@@ -80,13 +80,15 @@ impl PostgresqlSource {
             || now.system.as_deref() != cursor.text("system"))
     }
 
-    /// Sends all documents, and a cursor from which incremental syncs can go on. `slot`: whether one is there for that.
+    /// Sends all documents, and a cursor from which incremental syncs can go on. `slot`: whether one is there for that. `whole`:
+    /// whether documents that are not sent are deleted, so that the index then has what there is.
     pub(super) async fn everything(
         &self,
         session: &Session,
         contents: Contents,
         rules: Option<&Value>,
         slot: bool,
+        whole: bool,
         sink: &Sink,
     ) -> Result<(), SourceError> {
         let reader = self.reader(sink);
@@ -108,10 +110,11 @@ impl PostgresqlSource {
                     let (covered, _) = slot::covered(session.version, &tables);
                     cursor.insert("tables".to_owned(), cursor::tables(&covered));
                 }
-                let logged = tables.iter().all(|table| {
-                    let kind = matches!(table.kind, Kind::Table | Kind::MaterializedView);
-                    kind && table.logged && !table.secured
-                });
+                let logged = whole
+                    && tables.iter().all(|table| {
+                        let kind = matches!(table.kind, Kind::Table | Kind::MaterializedView);
+                        kind && table.logged && !table.secured
+                    });
                 let settled =
                     (slot || logged) && position::settle(session, self.place(), None, ENDING).await?;
                 if settled && logged {
@@ -209,7 +212,7 @@ impl PostgresqlSource {
             tracing::info!(
                 "The results of custom queries are read whole: the log does not say which of their rows changed"
             );
-            return self.everything(session, contents, rules, false, sink).await;
+            return self.everything(session, contents, rules, false, false, sink).await;
         };
         let cursor = Cursor(cursor);
         let same = cursor.text("settings") == Some(&self.settings(rules));
@@ -219,7 +222,7 @@ impl PostgresqlSource {
         match self.ensure(session, &tables).await {
             Ok(()) => {
                 tracing::info!("There is no position in the server's log to go on from: every row is sent");
-                self.everything(session, Contents::Tables(tables), rules, true, sink).await
+                self.everything(session, Contents::Tables(tables), rules, true, false, sink).await
             }
             Err(Cannot::Never(error)) => match &self.configuration.watermark_column {
                 Some(column) => {

@@ -125,7 +125,7 @@ impl PostgresqlSource {
             Contents::Tables(tables) => self.prepare(&session, tables).await?,
             Contents::Queries(_) => false,
         };
-        self.everything(&session, contents, rules, slot, sink).await
+        self.everything(&session, contents, rules, slot, true, sink).await
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use connectors_protocol::filtering::Filter;
 use connectors_protocol::sync_job::JobType;
 use connectors_sdk::{Changed, Message};
 use connectors_sync::{Outcome, SyncInput};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::fake::Fake;
 use crate::source::{Listed, document};
-use crate::{client, input, sync};
+use crate::{client, completed, input, sync};
 
 const T1: &str = "2026-01-01T00:00:00Z";
 
@@ -95,11 +96,9 @@ async fn a_listing_must_not_send_changes() {
     }
 }
 
-const SETTINGS: &str = "those of the last full sync";
-
 /// An incremental job whose source sends these changes and the cursor 2; the last one left 1, and the index as it is.
-fn incremental(fake: &Fake, messages: Vec<Message>) -> SyncInput {
-    let cursor = json!({"at": 1, "_settings": SETTINGS, "_documents": fake.ids("docs").len()});
+async fn incremental(fake: &Fake, messages: Vec<Message>) -> SyncInput {
+    let cursor = json!({"at": 1, "_settings": settings().await, "_documents": fake.ids("docs").len()});
     let checkpoint = Message::Checkpoint(json!({"at": 2}));
     SyncInput {
         job_type: JobType::Incremental,
@@ -109,19 +108,26 @@ fn incremental(fake: &Fake, messages: Vec<Message>) -> SyncInput {
     }
 }
 
+/// What a full sync with the settings of these tests remembers them by.
+async fn settings() -> Value {
+    let report = completed(&Fake::start().await, Listed::new(vec![])).await;
+    report.cursor.unwrap()["_settings"].clone()
+}
+
 /// The same, but the source says that nothing changed.
-fn unchanged(fake: &Fake, since: Option<Value>) -> SyncInput {
+async fn unchanged(fake: &Fake, since: Option<Value>) -> SyncInput {
     let mut source = Listed::new(vec![]);
     source.changed = Changed::Nothing(since);
-    SyncInput { source: Arc::new(source), ..incremental(fake, vec![]) }
+    SyncInput { source: Arc::new(source), ..incremental(fake, vec![]).await }
 }
 
 #[tokio::test]
-async fn an_index_that_was_emptied_needs_a_full_sync() {
+async fn an_emptied_index_ends_an_incremental_sync_and_its_cursor_is_forgotten() {
     for exists in [false, true] {
         let fake = Fake::start().await;
         fake.put("docs", "a", json!({"id": "a"}));
-        let jobs = [incremental(&fake, vec![Message::Document(document("b", T1))]), unchanged(&fake, None)];
+        let changes = vec![Message::Document(document("b", T1))];
+        let jobs = [incremental(&fake, changes).await, unchanged(&fake, None).await];
         if exists {
             fake.lock().indices.get_mut("docs").unwrap().clear();
         } else {
@@ -129,21 +135,31 @@ async fn an_index_that_was_emptied_needs_a_full_sync() {
         }
         for job in jobs {
             let report = sync(job).await;
+            assert!(report.emptied);
             let Outcome::Failed(error) = report.outcome else { panic!("{report:?}") };
-            assert!(error.to_string().contains("Run a full content sync"), "{error}");
+            assert!(error.to_string().contains("sends every document"), "{error}");
             assert_eq!((fake.ids("docs").len(), report.cursor), (0, None));
         }
     }
     // One that the last sync left empty is in order.
     let fake = Fake::start().await;
     fake.lock().indices.insert("docs".to_owned(), BTreeMap::new());
-    assert!(sync(unchanged(&fake, None)).await.nothing_changed);
-    let report = sync(incremental(&fake, vec![Message::Document(document("b", T1))])).await;
-    assert_eq!(report.cursor, Some(json!({"at": 2, "_settings": SETTINGS, "_documents": 1})));
-    // Without a cursor there is nothing that could be missing.
+    assert!(sync(unchanged(&fake, None).await).await.nothing_changed);
+    let report = sync(incremental(&fake, vec![Message::Document(document("b", T1))]).await).await;
+    assert!(!report.emptied);
+    let expected = json!({"at": 2, "_settings": settings().await, "_documents": 1});
+    assert_eq!(report.cursor, Some(expected));
+}
+
+#[tokio::test]
+async fn after_everything_was_sent_the_next_full_sync_looks_for_what_is_gone() {
     let fake = Fake::start().await;
-    let first = SyncInput { cursor: None, ..incremental(&fake, vec![Message::Document(document("b", T1))]) };
-    assert_eq!(sync(first).await.cursor, Some(json!({"at": 2, "_documents": 1})));
+    fake.put("docs", "gone", json!({"id": "gone"}));
+    // The last full sync left no cursor of the source, only ours.
+    let cursor = json!({"_settings": settings().await, "_documents": 1});
+    let first = incremental(&fake, vec![Message::Document(document("b", T1))]).await;
+    let report = sync(SyncInput { cursor: Some(cursor), ..first }).await;
+    assert_eq!(report.cursor, Some(json!({"at": 2, "_documents": 2})));
 }
 
 #[tokio::test]
@@ -151,29 +167,36 @@ async fn a_newer_cursor_is_kept_although_nothing_changed() {
     let fake = Fake::start().await;
     fake.put("docs", "a", json!({"id": "a"}));
     for (since, kept) in [(Some(json!({"at": 5})), 5), (None, 1)] {
-        let report = sync(unchanged(&fake, since)).await;
+        let report = sync(unchanged(&fake, since).await).await;
         assert!(report.nothing_changed);
-        assert_eq!(report.cursor, Some(json!({"at": kept, "_settings": SETTINGS, "_documents": 1})));
+        let expected = json!({"at": kept, "_settings": settings().await, "_documents": 1});
+        assert_eq!(report.cursor, Some(expected));
     }
 }
 
 #[tokio::test]
-async fn the_next_full_sync_looks_at_an_index_that_others_changed() {
+async fn the_next_full_sync_looks_at_an_index_that_others_changed_and_at_what_other_rules_left() {
     let fake = Fake::start().await;
     fake.put("docs", "a", json!({"id": "a"}));
-    let jobs = [unchanged(&fake, None), incremental(&fake, vec![delete("a")])];
+    let jobs = [unchanged(&fake, None).await, incremental(&fake, vec![delete("a")]).await];
     fake.put("docs", "b", json!({"id": "b"}));
-    for (job, at, documents) in jobs.into_iter().zip([1, 2]).map(|(job, at)| (job, at, 1)) {
+    for (job, at) in jobs.into_iter().zip([1, 2]) {
         let report = sync(job).await;
         assert!(matches!(report.outcome, Outcome::Completed), "{report:?}");
         // Without the settings it does not ask whether anything changed.
-        assert_eq!(report.cursor, Some(json!({"at": at, "_documents": documents})));
+        assert_eq!(report.cursor, Some(json!({"at": at, "_documents": 1})));
     }
+    let rule =
+        json!({"id": "r", "order": 1, "policy": "exclude", "field": "id", "rule": "equals", "value": "c"});
+    let filter = Filter { rules: vec![rule], ..Filter::default() };
+    let changes = vec![Message::Document(document("c", T1))];
+    let report = sync(SyncInput { filter, ..incremental(&fake, changes).await }).await;
+    assert_eq!((report.counters.docs_filtered, report.cursor), (1, Some(json!({"at": 2, "_documents": 1}))));
 }
 
 #[tokio::test]
 async fn changes_that_elasticsearch_could_not_take_are_sent_again() {
-    for (status, again) in [(503, true), (403, true), (500, true), (400, false)] {
+    for (status, again) in [(503, true), (403, true), (500, false), (400, false)] {
         let fake = Fake::start().await;
         for id in ["a", "b", "other"] {
             fake.put("docs", id, json!({"id": id}));
@@ -182,7 +205,7 @@ async fn changes_that_elasticsearch_could_not_take_are_sent_again() {
             fake.lock().item_fault =
                 Some(Box::new(move |id| (id == refused).then_some((status, "some_exception"))));
             let changes = vec![Message::Document(document("a", T1)), delete("b")];
-            let mut job = incremental(&fake, changes);
+            let mut job = incremental(&fake, changes).await;
             job.options.max_retries = 1;
             let report = sync(job).await;
             assert!(matches!(report.outcome, Outcome::Completed), "{report:?}");
@@ -190,6 +213,7 @@ async fn changes_that_elasticsearch_could_not_take_are_sent_again() {
             let cursor = report.cursor.unwrap();
             let at = if all_done || !again { 2 } else { 1 };
             assert_eq!(cursor["at"], at, "{refused} refused by {status}");
+            assert_eq!(cursor["_documents"], fake.ids("docs").len());
             // What is not sent again by the next incremental sync is left to the next full one, which reads all.
             assert_eq!(cursor.get("_settings").is_some(), all_done || again, "{refused} refused by {status}");
         }

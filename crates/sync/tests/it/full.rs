@@ -151,7 +151,8 @@ async fn a_source_without_changes_is_not_read() {
 
     // So is an index that somebody emptied, or removed.
     fake.lock().indices.get_mut("docs").unwrap().clear();
-    assert_eq!(sync(unchanged(&cursor)).await.counters.indexed, 2);
+    let report = sync(unchanged(&cursor)).await;
+    assert_eq!((report.counters.indexed, report.emptied), (2, true));
     fake.lock().indices.clear();
     assert_eq!(sync(unchanged(&cursor)).await.counters.indexed, 2);
     // And one that a job that failed, or somebody else, left in between.
