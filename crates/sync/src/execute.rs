@@ -185,8 +185,12 @@ impl Job {
     /// only reading everything tells what it lacks. `follows`: this job sends changes only.
     async fn is_as_left(&self, left: &Left, follows: bool) -> Result<bool, SyncError> {
         let Some(expected) = left.documents else { return Ok(false) };
-        let exists = self.client.index_exists(&self.index).await?;
-        let documents = if exists { self.client.count(&self.index, None).await? } else { 0 };
+        let counted = match self.client.count(&self.index, None).await {
+            Ok(documents) => Some(documents),
+            Err(error) if error.is_not_found() => None,
+            Err(error) => return Err(error.into()),
+        };
+        let documents = counted.unwrap_or(0);
         if documents == 0 && expected > 0 {
             self.emptied.store(true, Ordering::Relaxed);
             if follows {
@@ -198,7 +202,7 @@ impl Job {
                 self.index
             );
         }
-        Ok(exists && documents == expected)
+        Ok(counted == Some(expected))
     }
 
     /// Whether what the last sync left in the index is gone: its cursor means nothing any more.

@@ -102,7 +102,9 @@ impl PostgresqlSource {
             }
             Contents::Tables(tables) => {
                 if let Some(column) = &self.configuration.watermark_column {
-                    cursor.insert("watermarks".to_owned(), self.watermarks(session, &tables, column).await?);
+                    let usable = self.usable(session, &tables, column).await?;
+                    let marked = tables.iter().filter(|table| usable.contains(&table.oid));
+                    cursor.insert("watermarks".to_owned(), self.watermarks(session, marked, column).await?);
                 }
                 if slot && let (Some(names), Some(lsn)) = (self.names(), &position.flushed) {
                     cursor.insert("slot".to_owned(), names.name.into());

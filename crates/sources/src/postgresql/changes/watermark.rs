@@ -22,7 +22,7 @@ const USABLE: &str = "SELECT a.attrelid FROM pg_catalog.pg_attribute a JOIN pg_c
 
 impl PostgresqlSource {
     /// The numbers of the tables that have a watermark.
-    async fn usable(
+    pub(super) async fn usable(
         &self,
         session: &Session,
         tables: &[Table],
@@ -35,16 +35,15 @@ impl PostgresqlSource {
         rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(failed)
     }
 
-    /// The greatest value of the column in each table that has it.
+    /// The greatest value of the column in each of these tables, which are [usable](Self::usable).
     pub(super) async fn watermarks(
         &self,
         session: &Session,
-        tables: &[Table],
+        tables: impl Iterator<Item = &Table>,
         column: &str,
     ) -> Result<Value, SourceError> {
         let mut watermarks = BTreeMap::new();
-        let usable = self.usable(session, tables, column).await?;
-        for table in tables.iter().filter(|table| usable.contains(&table.oid)) {
+        for table in tables {
             let from = format!("{}.{}", quoted(&self.place().schema), quoted(&table.name));
             let query = format!("SELECT pg_catalog.max({})::pg_catalog.text FROM {from}", quoted(column));
             let failed = |error| self.place().error("read the watermark", &error, Some(&table.name));
@@ -91,7 +90,7 @@ impl PostgresqlSource {
         }
         let position = position::now(session, self.place()).await?;
         let mut cursor = self.cursor(rules, &position);
-        cursor.insert("watermarks".to_owned(), self.watermarks(session, &with, column).await?);
+        cursor.insert("watermarks".to_owned(), self.watermarks(session, with.iter(), column).await?);
         let reader = self.reader(sink);
         let work = with.into_iter().map(|table| {
             let last = since.and_then(|since| since.get(&table.name)).and_then(Value::as_str);
